@@ -7,6 +7,7 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
+from google.rpc import status_pb2
 from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -16,7 +17,8 @@ SOURCE = ROOT / "proto"
 def generate(target: Path) -> None:
     """Writes modules, type stubs and gRPC stubs for every proto below `target`."""
     protos = sorted(str(path.relative_to(SOURCE)) for path in SOURCE.glob("flowfabric_api/**/*.proto"))
-    includes = [str(SOURCE), str(files("grpc_tools") / "_proto"), str(Path(str(files("google.rpc"))).parent.parent)]
+    common = Path(status_pb2.__file__).parents[2]  # googleapis-common-protos ships its .proto files
+    includes = [str(SOURCE), str(files("grpc_tools") / "_proto"), str(common)]
     arguments = [
         "protoc",
         *(f"-I{include}" for include in includes),
