@@ -1,0 +1,103 @@
+-- Claiming: from the head of a queue straight to a lease, and back when nobody took it.
+do
+
+  -- Starts the next lease of x. A delayed attempt goes on; every other claim starts a new attempt.
+  local function lease_one(x, lease_id, holder, expires_at, now)
+    ff.set(x, 'resume_state', x.attempt_state)
+    if x.attempt_state ~= 'attempt_interrupted' then
+      ff.set(x, 'attempt', string.format('%d', tonumber(x.attempt) + 1))
+    end
+    ff.set(x, 'epoch', string.format('%d', tonumber(x.epoch) + 1))
+    ff.set(x, 'lease_id', lease_id)
+    ff.set(x, 'holder', holder)
+    ff.set(x, 'worker', '')
+    ff.set(x, 'granted_at', now)
+    ff.set(x, 'confirmed', '0')
+    if x.frame_number then
+      ff.set(x, 'frame_number', '0')
+    end
+    ff.to_active(x, expires_at)
+    local attempt_deadline = ''
+    if x.attempt_timeout_ms then
+      attempt_deadline = now + tonumber(x.attempt_timeout_ms)
+      redis.call('ZADD', x.prefix .. 'attempt_timeout', attempt_deadline, x.id)
+    end
+    if x.epoch == '1' then
+      ff.set(x, 'started_at', now)
+    end
+    ff.save(x)
+    ff.event(x, 'claimed')
+    return {
+      x.id .. ':' .. x.attempt .. ':' .. x.epoch .. ':' .. lease_id,
+      x.kind,
+      redis.call('GET', ff.key(x.prefix, 'payload', x.id)) or '',
+      x.deadline_at or '',
+      attempt_deadline,
+      x.traceparent or '',
+    }
+  end
+
+  -- Pops executions off one queue and leases each: the whole grant in one call.
+  --
+  -- KEYS  1 executions
+  -- ARGV  1 queue          "<namespace>/<lane>/<class>"; the caller has matched its class
+  --       2 count          at most this many
+  --       3 offer_ttl_ms   how long a grant waits to be confirmed
+  --       4 nonce          makes the lease ids of this call unique and unguessable
+  --       5 holder         gateway the grants are for
+  -- gives {OK, score of the next in the queue or "", {lease, kind, payload, deadline_at or "", attempt deadline or "",
+  --       traceparent}, ..}
+  -- codes none
+  local function execution_claim(keys, args)
+    local prefix, now = ff.prefix(keys[1]), ff.now_ms()
+    local queue, expires_at = args[1], now + tonumber(args[3])
+    local popped = redis.call('ZPOPMIN', ff.key(prefix, 'queue', queue), args[2])
+    local reply = { 'OK', '' }
+    for i = 1, #popped, 2 do
+      local x = ff.load(prefix, popped[i])
+      -- An entry without its execution is a leftover; taking it out of the queue is the repair.
+      if x and x.state == 'waiting' and x.index == 'queue:' .. queue then
+        reply[#reply + 1] = lease_one(x, args[4] .. string.format('%03x', #reply), args[5], expires_at, now)
+      end
+    end
+    reply[2] = ff.refresh_ready(prefix, queue)
+    return reply
+  end
+
+  -- Gives back a grant that no worker confirmed: to its old place, at no cost.
+  function ff.release(x, now)
+    if x.cancel_at then
+      return ff.cancel_now(x, 'release', now)
+    end
+    ff.end_lease(x, 'released', 'LEASE_STALE', now)
+    if x.resume_state ~= 'attempt_interrupted' then
+      ff.set(x, 'attempt', string.format('%d', tonumber(x.attempt) - 1))
+    end
+    ff.to_waiting(x, 'release', x.resume_state)
+    ff.save(x)
+    ff.event(x, 'released')
+  end
+
+  -- Gives back grants that were not delivered, or that the worker refused.
+  --
+  -- KEYS  1 executions
+  -- ARGV  1.. lease
+  -- gives array, one element a lease: OK or a code
+  -- codes EXECUTION_NOT_FOUND LEASE_STALE LEASE_EXPIRED LEASE_REVOKED INVALID_ARGUMENT
+  local function lease_release(keys, args)
+    local prefix, now, replies = ff.prefix(keys[1]), ff.now_ms(), {}
+    for i = 1, #args do
+      local id, attempt, epoch, lease_id = ff.parse_lease(args[i])
+      local x = id and ff.load(prefix, id)
+      local refusal = not id and 'INVALID_ARGUMENT' or ff.lease_refusal(x, attempt, epoch, lease_id, now)
+      if not refusal then
+        ff.release(x, now)
+      end
+      replies[i] = refusal or 'OK'
+    end
+    return replies
+  end
+
+  register('execution_claim', execution_claim)
+  register('lease_release', lease_release)
+end

@@ -1,0 +1,349 @@
+-- What clients do to executions: create, describe, cancel, reprioritize, replay, tag.
+do
+  local ITEM = 11 -- fixed arguments of one item of create, before its tags and fields
+
+  -- Writes one execution; its arguments were validated in Python and counted in `create`.
+  local function create_one(prefix, now, a, at, tags, fields)
+    local id, idempotency, ttl, fingerprint, payload = a[at], a[at + 1], a[at + 2], a[at + 3], a[at + 4]
+    local queue, priority, delay_until, deadline_ms = a[at + 5], a[at + 6], tonumber(a[at + 7]), a[at + 8]
+    local key = ff.key(prefix, 'execution', id)
+    local memo = idempotency ~= '' and ff.key(prefix, 'idempotency', idempotency)
+    if memo then
+      local first = redis.call('GET', memo)
+      if first then
+        local first_fingerprint, first_id = string.match(first, '^(%S+) (%S+)$')
+        if first_fingerprint ~= fingerprint then
+          return { 'IDEMPOTENCY_CONFLICT', first_id }
+        end
+        return { 'OK', first_id, 1 }
+      end
+    elseif redis.call('EXISTS', key) == 1 then
+      return { 'OK', id, 1 }
+    end
+    local x = {
+      id = id, prefix = prefix, key = key, changes = {}, queue = queue, priority = priority, created_at = now,
+      attempt = '0', epoch = '0',
+    }
+    for i = 1, #fields do
+      x.changes[i] = fields[i]
+    end
+    ff.set(x, 'queue', queue)
+    ff.set(x, 'priority', priority)
+    ff.set(x, 'created_at', now)
+    ff.set(x, 'attempt', '0')
+    ff.set(x, 'epoch', '0')
+    ff.set(x, 'payload_bytes', #payload)
+    if deadline_ms ~= '' then
+      ff.set(x, 'deadline_ms', deadline_ms)
+      ff.set(x, 'deadline_at', now + tonumber(deadline_ms))
+      redis.call('ZADD', prefix .. 'deadline', x.deadline_at, id)
+    end
+    if delay_until > now then
+      ff.to_delayed(x, 'create', 'pending_first_attempt', 'waiting_for_delay', delay_until)
+    else
+      ff.to_waiting(x, 'create', 'pending_first_attempt')
+    end
+    ff.save(x)
+    redis.call('ZADD', prefix .. 'executions', now, id)
+    if payload ~= '' then
+      redis.call('SET', ff.key(prefix, 'payload', id), payload)
+    end
+    if #tags > 0 then
+      redis.call('HSET', ff.key(prefix, 'tags', id), unpack(tags))
+      ff.index_tags(x, tags)
+    end
+    if memo then
+      redis.call('SET', memo, fingerprint .. ' ' .. id, 'PX', ttl)
+    end
+    ff.event(x, 'created')
+    return { 'OK', id, 0 }
+  end
+
+  -- Adds x to the index of each of its tags.
+  function ff.index_tags(x, tags)
+    local namespace = string.match(x.queue, '^([^/]*)/')
+    for i = 1, #tags, 2 do
+      local index = ff.key(x.prefix, 'tag', namespace .. '/' .. tags[i] .. '=' .. tags[i + 1])
+      redis.call('ZADD', index, x.created_at, x.id)
+    end
+  end
+
+  -- Creates executions; each item stands alone.
+  --
+  -- KEYS  1 executions     anchor of the partition
+  -- ARGV  1.. items        id, idempotency ("<namespace>/<key>" or ""), idempotency_ttl_ms, fingerprint, payload,
+  --                        queue ("<namespace>/<lane>/<class>"), priority, delay_until_ms (0 for none), deadline_ms
+  --                        ("" for none), number of tag strings, number of field strings, tags.., fields..
+  -- gives array, one element an item: {OK, id, 1 if it existed} or {code, id of the first}
+  -- codes IDEMPOTENCY_CONFLICT
+  local function execution_create(keys, args)
+    local prefix, now, replies, at = ff.prefix(keys[1]), ff.now_ms(), {}, 1
+    local lanes = {}
+    while at <= #args do
+      local tag_count, field_count = tonumber(args[at + 9]), tonumber(args[at + 10])
+      local tags, fields, rest = {}, {}, at + ITEM
+      for i = 1, tag_count do
+        tags[i] = args[rest + i - 1]
+      end
+      for i = 1, field_count do
+        fields[i] = args[rest + tag_count + i - 1]
+      end
+      replies[#replies + 1] = create_one(prefix, now, args, at, tags, fields)
+      lanes[string.match(args[at + 5], '^[^/]*/[^/]*')] = true
+      at = rest + tag_count + field_count
+    end
+    for lane in pairs(lanes) do
+      redis.call('SADD', prefix .. 'lanes', lane)
+    end
+    return replies
+  end
+
+  -- Reads executions whole.
+  --
+  -- KEYS  1 executions
+  -- ARGV  1 with_payload   "1" to read payloads
+  --       2 with_history   "1" to read the ended leases
+  --       3.. id
+  -- gives array, one element an id: {} when unknown, else {id, lease expiry ms or "", payload or "", fields.., } as
+  --       {id, expiry, payload, {field, value, ..}, {tag, value, ..}, {epoch, record, ..}}
+  -- codes none
+  local function execution_describe(keys, args)
+    local prefix, replies = ff.prefix(keys[1]), {}
+    for i = 3, #args do
+      replies[#replies + 1] = ff.describe(prefix, args[i], args[1] == '1', args[2] == '1')
+    end
+    return replies
+  end
+
+  function ff.describe(prefix, id, with_payload, with_history)
+    local fields = redis.call('HGETALL', ff.key(prefix, 'execution', id))
+    if #fields == 0 then
+      return {}
+    end
+    local index = redis.call('HGET', ff.key(prefix, 'execution', id), 'index')
+    local expires_at = ''
+    if index == 'offered' or index == 'leased' then
+      expires_at = redis.call('ZSCORE', prefix .. index, id) or ''
+    end
+    return {
+      id,
+      expires_at,
+      with_payload and redis.call('GET', ff.key(prefix, 'payload', id)) or '',
+      fields,
+      redis.call('HGETALL', ff.key(prefix, 'tags', id)),
+      with_history and redis.call('HGETALL', ff.key(prefix, 'history', id)) or {},
+    }
+  end
+
+  -- Reads the result of a completed execution.
+  --
+  -- KEYS  1 executions
+  -- ARGV  1 id
+  -- gives {OK, bytes} or {code}
+  -- codes EXECUTION_NOT_FOUND RESULT_NOT_READY
+  local function execution_result(keys, args)
+    local prefix = ff.prefix(keys[1])
+    local state = redis.call('HGET', ff.key(prefix, 'execution', args[1]), 'state')
+    if not state then
+      return { 'EXECUTION_NOT_FOUND' }
+    end
+    if state ~= 'completed' then
+      return { 'RESULT_NOT_READY', state }
+    end
+    return { 'OK', redis.call('GET', ff.key(prefix, 'result', args[1])) or '' }
+  end
+
+  -- Asks the holder of an active execution to stop within the grace, or cancels at once.
+  local function cancel_one(prefix, id, reason, grace_ms, now)
+    local x = ff.load(prefix, id)
+    if not x then
+      return { 'EXECUTION_NOT_FOUND' }
+    end
+    if ff.TERMINAL[x.state] then
+      return { 'OK', x.state } -- whoever cancels twice, or too late, is told how it ended
+    end
+    if not x.cancel_at then
+      ff.set(x, 'cancel_at', now)
+      ff.set(x, 'cancel_reason', reason)
+    end
+    if x.state == 'active' and grace_ms > 0 then
+      local stop_at = math.min(now + grace_ms, tonumber(x.deadline_at or math.huge))
+      redis.call('ZADD', prefix .. 'deadline', 'LT', stop_at, id)
+      ff.tell_holder(x, 'cancel', x.lease_id, string.format('%.0f', stop_at) .. ' ' .. x.cancel_reason)
+      ff.save(x)
+      ff.event(x, 'cancel_requested', reason)
+      return { 'OK', 'active' }
+    end
+    ff.cancel_now(x, 'cancel', now)
+    return { 'OK', 'cancelled' }
+  end
+
+  -- Ends x as cancelled from any state that may. `answer` is given when its own holder brought it about.
+  function ff.cancel_now(x, operation, now, answer)
+    if x.state == 'active' then
+      if not answer then
+        ff.tell_holder(x, 'lost', x.lease_id, 'LEASE_REVOKED')
+      end
+      ff.end_lease(x, 'cancelled', answer or 'LEASE_REVOKED', now)
+    end
+    ff.to_terminal(x, operation, 'cancelled', now)
+    ff.save(x)
+    ff.event(x, 'cancelled', x.cancel_reason)
+  end
+
+  -- Cancels executions, each on its own.
+  --
+  -- KEYS  1 executions
+  -- ARGV  1 reason
+  --       2 grace_ms       time an active execution's worker has to stop
+  --       3.. id
+  -- gives array, one element an id: {OK, state} or {code}
+  -- codes EXECUTION_NOT_FOUND
+  local function execution_cancel(keys, args)
+    local prefix, now, replies = ff.prefix(keys[1]), ff.now_ms(), {}
+    for i = 3, #args do
+      replies[#replies + 1] = cancel_one(prefix, args[i], args[1], tonumber(args[2]), now)
+    end
+    return replies
+  end
+
+  -- Changes the priority in any non-terminal state; a queued execution moves at once.
+  --
+  -- KEYS  1 executions
+  -- ARGV  1 id
+  --       2 priority
+  -- gives {OK, old priority, priority} or {code}
+  -- codes EXECUTION_NOT_FOUND EXECUTION_TERMINAL
+  local function execution_reprioritize(keys, args)
+    local x = ff.load(ff.prefix(keys[1]), args[1])
+    if not x then
+      return { 'EXECUTION_NOT_FOUND' }
+    end
+    if ff.TERMINAL[x.state] then
+      return { 'EXECUTION_TERMINAL' }
+    end
+    local old = x.priority
+    ff.set(x, 'priority', args[2])
+    if x.state == 'waiting' then
+      ff.requeue(x)
+    end
+    ff.save(x)
+    ff.event(x, 'priority_changed', args[2])
+    return { 'OK', tonumber(old), tonumber(args[2]) }
+  end
+
+  -- Scores x anew within its queue.
+  function ff.requeue(x)
+    local score = ff.score(x)
+    redis.call('ZADD', x.prefix .. x.index, score, x.id)
+    ff.refresh_ready(x.prefix, x.queue)
+    redis.call('SPUBLISH', x.prefix .. 'wake', string.format('%.0f', score) .. ' ' .. x.queue)
+  end
+
+  -- Makes the lease that ended x a record of its history, before x goes on.
+  local function archive_last_lease(x)
+    if not x.last_lease then
+      return
+    end
+    local more = redis.call('HMGET', x.key, 'last_ending', 'lease_ended_at', 'failure_type', 'failure_message')
+    local failure = x.state == 'failed' and { type = more[3] or '', message = more[4] or '' } or nil
+    redis.call(
+      'HSET', ff.key(x.prefix, 'history', x.id), x.epoch,
+      cjson.encode({
+        attempt = tonumber(x.attempt), worker = x.worker or '', lease = x.last_lease,
+        granted_at = tonumber(x.granted_at), ended_at = tonumber(more[2]), ending = more[1], answer = x.last_answer,
+        failure = failure,
+      })
+    )
+  end
+
+  -- Runs a terminal execution again: fresh counters, no old result, the deadline armed anew.
+  --
+  -- KEYS  1 executions
+  -- ARGV  1 id
+  -- gives {OK, state} or {code}
+  -- codes EXECUTION_NOT_FOUND EXECUTION_NOT_TERMINAL REPLAYS_EXHAUSTED
+  local function execution_replay(keys, args)
+    local prefix, now = ff.prefix(keys[1]), ff.now_ms()
+    local x = ff.load(prefix, args[1])
+    local refusal = ff.refusal(x, 'replay')
+    if refusal then
+      return { refusal }
+    end
+    local replays = tonumber(x.replays or 0)
+    if replays >= ff.policy(x, 'max_replays') then
+      return { 'REPLAYS_EXHAUSTED', replays }
+    end
+    archive_last_lease(x)
+    ff.set(x, 'replays', replays + 1)
+    ff.set(x, 'failures', '0')
+    ff.set(x, 'reclaims', '0')
+    redis.call(
+      'HDEL', x.key, 'ended_at', 'result_bytes', 'failure_type', 'failure_message', 'failure_category', 'cancel_at',
+      'cancel_reason', 'progress_percent', 'progress_message', 'progress_at', 'due_at'
+    )
+    redis.call('DEL', ff.key(prefix, 'result', x.id))
+    if x.deadline_ms then
+      ff.set(x, 'deadline_at', now + tonumber(x.deadline_ms))
+      redis.call('ZADD', prefix .. 'deadline', x.deadline_at, x.id)
+    end
+    ff.to_waiting(x, 'replay', x.attempt == '0' and 'pending_first_attempt' or 'pending_replay_attempt')
+    ff.save(x)
+    ff.event(x, 'replayed')
+    return { 'OK', x.state }
+  end
+
+  -- Sets tags; an empty value removes one.
+  --
+  -- KEYS  1 executions
+  -- ARGV  1 id
+  --       2 max_tags
+  --       3.. tag, value
+  -- gives {OK, {tag, value, ..}} or {code}
+  -- codes EXECUTION_NOT_FOUND INVALID_ARGUMENT
+  local function execution_tag(keys, args)
+    local prefix, id = ff.prefix(keys[1]), args[1]
+    local x = ff.load(prefix, id)
+    if not x then
+      return { 'EXECUTION_NOT_FOUND' }
+    end
+    local key = ff.key(prefix, 'tags', id)
+    local tags, old = {}, redis.call('HGETALL', key)
+    for i = 1, #old, 2 do
+      tags[old[i]] = old[i + 1]
+    end
+    for i = 3, #args, 2 do
+      tags[args[i]] = args[i + 1] ~= '' and args[i + 1] or nil
+    end
+    local flat = {}
+    for tag, value in pairs(tags) do
+      flat[#flat + 1] = tag
+      flat[#flat + 1] = value
+    end
+    if #flat > 2 * tonumber(args[2]) then
+      return { 'INVALID_ARGUMENT', 'tags: at most ' .. args[2] }
+    end
+    ff.unindex_tags(x, old)
+    redis.call('DEL', key)
+    if #flat > 0 then
+      redis.call('HSET', key, unpack(flat))
+      ff.index_tags(x, flat)
+    end
+    return { 'OK', flat }
+  end
+
+  function ff.unindex_tags(x, tags)
+    local namespace = string.match(x.queue, '^([^/]*)/')
+    for i = 1, #tags, 2 do
+      redis.call('ZREM', ff.key(x.prefix, 'tag', namespace .. '/' .. tags[i] .. '=' .. tags[i + 1]), x.id)
+    end
+  end
+
+  register('execution_create', execution_create)
+  register('execution_describe', execution_describe)
+  register('execution_result', execution_result)
+  register('execution_cancel', execution_cancel)
+  register('execution_reprioritize', execution_reprioritize)
+  register('execution_replay', execution_replay)
+  register('execution_tag', execution_tag)
+end

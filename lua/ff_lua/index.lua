@@ -1,0 +1,248 @@
+-- Looking over many executions: lists, queue depths, retention, and the repair of indexes.
+do
+
+  local function matches(prefix, id, values, filter)
+    if filter.state ~= '' and values[2] ~= filter.state then
+      return false
+    end
+    local namespace, lane = string.match(values[1], '^([^/]*)/([^/]*)')
+    if namespace ~= filter.namespace or (filter.lane ~= '' and lane ~= filter.lane) then
+      return false
+    end
+    if filter.kind ~= '' and values[3] ~= filter.kind then
+      return false
+    end
+    for tag, value in pairs(filter.tags) do
+      if redis.call('HGET', ff.key(prefix, 'tags', id), tag) ~= value then
+        return false
+      end
+    end
+    return true
+  end
+
+  -- Up to `limit` {id, score} beyond a position, in the order of the index, and whether the index ends there.
+  local function page(prefix, index, direction, score, id, limit)
+    local key, flat = prefix .. index
+    if direction == 'desc' then
+      flat = redis.call('ZRANGE', key, score == '' and '+inf' or score, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, limit, 'WITHSCORES')
+    else
+      flat = redis.call('ZRANGE', key, score == '' and '-inf' or score, '+inf', 'BYSCORE', 'LIMIT', 0, limit, 'WITHSCORES')
+    end
+    local entries = {}
+    for i = 1, #flat, 2 do
+      -- Entries of the same millisecond come again at the top of a page; the id says which were seen.
+      local seen = score ~= '' and tonumber(flat[i + 1]) == tonumber(score)
+        and ((direction == 'desc' and flat[i] >= id) or (direction == 'asc' and flat[i] <= id))
+      if not seen then
+        entries[#entries + 1] = { flat[i], flat[i + 1] }
+      end
+    end
+    return entries, #flat < 2 * limit
+  end
+
+  -- Active executions, newest first: their own indexes are ordered by expiry, which moves. Bounded by the slots
+  -- of all workers; beyond `limit` of either index the rest is left out and said so.
+  local function active(prefix, score, id, limit)
+    local found, complete = {}, true
+    for _, index in ipairs({ 'offered', 'leased' }) do
+      local ids = redis.call('ZRANGE', prefix .. index, 0, limit - 1)
+      complete = complete and #ids < limit
+      for _, member in ipairs(ids) do
+        local created = redis.call('ZSCORE', prefix .. 'executions', member)
+        local after = score == '' or tonumber(created) < tonumber(score)
+          or (tonumber(created) == tonumber(score) and member < id)
+        if created and after then
+          found[#found + 1] = { member, created }
+        end
+      end
+    end
+    table.sort(found, function(a, b)
+      local left, right = tonumber(a[2]), tonumber(b[2])
+      return left > right or (left == right and a[1] > b[1])
+    end)
+    return found, complete
+  end
+
+  -- Lists executions of one index beyond a position.
+  --
+  -- KEYS  1 executions
+  -- ARGV  1 index          executions, delayed, active, a terminal state, or tag:<namespace>/<tag>=<value>
+  --       2 direction      desc or asc, by score and id
+  --       3 after_score    "" to start
+  --       4 after_id
+  --       5 limit          executions wanted
+  --       6 scan_limit     entries looked at, at most
+  --       7 namespace
+  --       8 lane           "" for any
+  --       9 kind           "" for any
+  --       10 state         "" for any
+  --       11.. tag, value
+  -- gives {1 when the index has no more, score and id of the last entry looked at, {score, execution}, ..} with
+  --       each execution as in execution_describe
+  -- codes none
+  local function execution_list(keys, args)
+    local prefix, limit, scan_limit = ff.prefix(keys[1]), tonumber(args[5]), tonumber(args[6])
+    local filter = { namespace = args[7], lane = args[8], kind = args[9], state = args[10], tags = {} }
+    for i = 11, #args, 2 do
+      filter.tags[args[i]] = args[i + 1]
+    end
+    local entries, complete
+    if args[1] == 'active' then
+      entries, complete = active(prefix, args[3], args[4], scan_limit)
+    else
+      entries, complete = page(prefix, args[1], args[2], args[3], args[4], scan_limit)
+    end
+    local reply = { complete and 1 or 0, args[3], args[4] }
+    for _, entry in ipairs(entries) do
+      if #reply - 3 == limit then
+        reply[1] = 0
+        break
+      end
+      local id = entry[1]
+      local values = redis.call('HMGET', ff.key(prefix, 'execution', id), 'queue', 'state', 'kind')
+      if values[1] and matches(prefix, id, values, filter) then
+        reply[#reply + 1] = { entry[2], ff.describe(prefix, id, false, false) }
+      end
+      reply[2], reply[3] = entry[2], id
+    end
+    return reply
+  end
+
+  -- What waits in this partition.
+  --
+  -- KEYS  1 executions
+  -- ARGV  none
+  -- gives {{lane "<namespace>/<name>", ..}, {queue, depth, head score, ..}}
+  -- codes none
+  local function queue_stats(keys)
+    local prefix, queues = ff.prefix(keys[1]), {}
+    local ready = redis.call('ZRANGE', prefix .. 'ready', 0, -1, 'WITHSCORES')
+    for i = 1, #ready, 2 do
+      queues[#queues + 1] = ready[i]
+      queues[#queues + 1] = redis.call('ZCARD', ff.key(prefix, 'queue', ready[i]))
+      queues[#queues + 1] = ready[i + 1]
+    end
+    return { redis.call('SMEMBERS', prefix .. 'lanes'), queues }
+  end
+
+  -- Queues with work, for a scheduler that may have missed a wake-up.
+  --
+  -- KEYS  1 executions
+  -- ARGV  none
+  -- gives {queue, head score, ..}
+  -- codes none
+  local function queue_ready(keys)
+    return redis.call('ZRANGE', ff.prefix(keys[1]) .. 'ready', 0, -1, 'WITHSCORES')
+  end
+
+  local OWNED = { 'execution', 'payload', 'result', 'tags', 'history', 'output' }
+
+  local function purge(prefix, id)
+    local x = ff.load(prefix, id)
+    if x then
+      ff.unindex_tags(x, redis.call('HGETALL', ff.key(prefix, 'tags', id)))
+    end
+    for _, kind in ipairs(OWNED) do
+      redis.call('UNLINK', ff.key(prefix, kind, id))
+    end
+    redis.call('ZREM', prefix .. 'executions', id)
+    redis.call('ZREM', prefix .. 'deadline', id)
+    redis.call('ZREM', prefix .. 'attempt_timeout', id)
+  end
+
+  -- Deletes everything that terminal executions own once their retention is over.
+  --
+  -- KEYS  1 executions
+  -- ARGV  1 limit
+  -- gives {changed, next due}
+  -- codes none
+  local function retention_purge(keys, args)
+    local prefix, now, left, next_due = ff.prefix(keys[1]), ff.now_ms(), tonumber(args[1]), nil
+    local changed = 0
+    for state in pairs(ff.TERMINAL) do
+      for _, id in ipairs(redis.call('ZRANGE', prefix .. state, '-inf', now, 'BYSCORE', 'LIMIT', 0, left)) do
+        purge(prefix, id)
+        redis.call('ZREM', prefix .. state, id)
+        changed, left = changed + 1, left - 1
+      end
+      local head = redis.call('ZRANGE', prefix .. state, 0, 0, 'WITHSCORES')
+      local due = head[2] and tonumber(head[2])
+      next_due = due and math.min(due, next_due or due) or next_due
+    end
+    return { changed, next_due or '' }
+  end
+
+  -- The index an execution belongs in by its state, and the score it has there when it must be put back.
+  local function home(x, now, ttl_ms)
+    if x.state == 'waiting' then
+      return 'queue:' .. x.queue, ff.score(x)
+    elseif x.state == 'delayed' then
+      return 'delayed', tonumber(redis.call('HGET', x.key, 'due_at') or now)
+    elseif x.state == 'active' then
+      return x.confirmed == '1' and 'leased' or 'offered', now + ttl_ms
+    end
+    return x.state, now + ff.policy(x, 'retention_ms')
+  end
+
+  -- Puts x back where its state says it belongs. Gives what was repaired.
+  local function repair(x, now, ttl_ms)
+    local repaired = 0
+    local index, score = home(x, now, ttl_ms)
+    if x.index ~= index or not redis.call('ZSCORE', x.prefix .. index, x.id) then
+      if x.index and x.index ~= index then
+        redis.call('ZREM', x.prefix .. x.index, x.id)
+      end
+      ff.set(x, 'index', index)
+      redis.call('ZADD', x.prefix .. index, score, x.id)
+      ff.save(x)
+      repaired = repaired + 1
+    end
+    if x.state == 'waiting' and not redis.call('ZSCORE', x.prefix .. 'ready', x.queue) then
+      ff.refresh_ready(x.prefix, x.queue)
+      redis.call('SPUBLISH', x.prefix .. 'wake', string.format('%.0f', score) .. ' ' .. x.queue)
+      repaired = repaired + 1
+    end
+    if x.deadline_at and not ff.TERMINAL[x.state] and not redis.call('ZSCORE', x.prefix .. 'deadline', x.id) then
+      redis.call('ZADD', x.prefix .. 'deadline', x.deadline_at, x.id)
+      repaired = repaired + 1
+    end
+    if x.attempt_timeout_ms and x.state == 'active' and not redis.call('ZSCORE', x.prefix .. 'attempt_timeout', x.id) then
+      redis.call('ZADD', x.prefix .. 'attempt_timeout', tonumber(x.granted_at) + tonumber(x.attempt_timeout_ms), x.id)
+      repaired = repaired + 1
+    end
+    return repaired
+  end
+
+  -- Checks up to `limit` entries of an index against the executions they stand for, and repairs what is wrong.
+  --
+  -- KEYS  1 executions
+  -- ARGV  1 index          executions (each must be in its one index), or any other (each entry must have its
+  --                        execution, and that must agree)
+  --       2 offset         place to go on from
+  --       3 limit
+  --       4 ttl_ms         expiry given to a lease that is put back
+  -- gives {offset to go on from or 0 at the end, repaired}
+  -- codes none
+  local function index_reconcile(keys, args)
+    local prefix, now = ff.prefix(keys[1]), ff.now_ms()
+    local index, offset, limit = args[1], tonumber(args[2]), tonumber(args[3])
+    local ids = redis.call('ZRANGE', prefix .. index, offset, offset + limit - 1)
+    local repaired, dropped = 0, 0
+    for _, id in ipairs(ids) do
+      local x = ff.load(prefix, id)
+      if index == 'executions' and x then
+        repaired = repaired + repair(x, now, tonumber(args[4]))
+      elseif not x or (x.index ~= index and index ~= 'deadline' and index ~= 'attempt_timeout') then
+        redis.call('ZREM', prefix .. index, id)
+        repaired, dropped = repaired + 1, dropped + 1
+      end
+    end
+    return { #ids < limit and 0 or offset + limit - dropped, repaired }
+  end
+
+  register('execution_list', execution_list)
+  register('queue_stats', queue_stats)
+  register('queue_ready', queue_ready)
+  register('retention_purge', retention_purge)
+  register('index_reconcile', index_reconcile)
+end

@@ -1,0 +1,97 @@
+-- The life of a lease: renewed by its holder, taken back by an operator, lost by silence.
+do
+
+  -- Puts an execution whose lease was lost back in its queue; ends it at the cap of its policy.
+  function ff.reclaim(x, code, now)
+    if x.cancel_at then
+      return ff.cancel_now(x, 'reclaim', now)
+    end
+    local reclaims = tonumber(x.reclaims or 0) + 1
+    local event = code == 'LEASE_REVOKED' and 'lease_revoked' or 'lease_expired'
+    ff.tell_holder(x, 'lost', x.lease_id, code)
+    ff.end_lease(x, event, code, now)
+    ff.set(x, 'reclaims', reclaims)
+    local delay_ms = ff.policy(x, 'reclaim_delay_ms')
+    if reclaims > ff.policy(x, 'max_reclaims') then
+      ff.set(x, 'failure_type', 'max_reclaims')
+      ff.set(x, 'failure_message', 'the lease was lost ' .. reclaims .. ' times')
+      ff.set(x, 'failure_category', 'infra_crash')
+      ff.to_terminal(x, 'reclaim', 'failed', now)
+    elseif delay_ms > 0 then
+      ff.to_delayed(x, 'reclaim', 'pending_reclaim_attempt', 'waiting_for_retry_backoff', now + delay_ms)
+    else
+      ff.to_waiting(x, 'reclaim', 'pending_reclaim_attempt')
+    end
+    ff.save(x)
+    ff.event(x, event, x.worker)
+    if x.state == 'failed' then
+      ff.event(x, 'failed', 'max_reclaims')
+    end
+  end
+
+  local function renew_one(prefix, token, worker, holder, ttl_ms, now)
+    local id, attempt, epoch, lease_id = ff.parse_lease(token)
+    if not id then
+      return 'INVALID_ARGUMENT'
+    end
+    local x = ff.load(prefix, id)
+    local refusal = ff.lease_refusal(x, attempt, epoch, lease_id, now)
+    if refusal then
+      return refusal
+    end
+    ff.place(x, 'leased', now + ttl_ms)
+    if x.confirmed ~= '1' then
+      ff.set(x, 'confirmed', '1')
+    end
+    if x.worker ~= worker then
+      ff.set(x, 'worker', worker)
+    end
+    if x.holder ~= holder then
+      ff.set(x, 'holder', holder)
+    end
+    ff.save(x)
+    if x.cancel_at then
+      local stop_at = redis.call('ZSCORE', prefix .. 'deadline', id)
+      return 'CANCEL ' .. (stop_at or string.format('%.0f', now)) .. ' ' .. (x.cancel_reason or '')
+    end
+    return 'OK'
+  end
+
+  -- Extends leases that are still the caller's; the first renewal confirms a grant.
+  --
+  -- KEYS  1 executions
+  -- ARGV  1 ttl_ms
+  --       2 worker         recorded as the holder
+  --       3 holder         gateway of the worker's session
+  --       4.. lease
+  -- gives array, one element a lease: OK, "CANCEL <stop at ms> <reason>" (held, but asked to stop), or a code
+  -- codes EXECUTION_NOT_FOUND LEASE_STALE LEASE_EXPIRED LEASE_REVOKED INVALID_ARGUMENT
+  local function lease_renew(keys, args)
+    local prefix, now, replies = ff.prefix(keys[1]), ff.now_ms(), {}
+    for i = 4, #args do
+      replies[#replies + 1] = renew_one(prefix, args[i], args[2], args[3], tonumber(args[1]), now)
+    end
+    return replies
+  end
+
+  -- Takes the lease from its holder; the execution goes back to its queue.
+  --
+  -- KEYS  1 executions
+  -- ARGV  1 id
+  -- gives {OK, 1 when revoked else 0, epoch, state} or {code}
+  -- codes EXECUTION_NOT_FOUND
+  local function lease_revoke(keys, args)
+    local x = ff.load(ff.prefix(keys[1]), args[1])
+    if not x then
+      return { 'EXECUTION_NOT_FOUND' }
+    end
+    if x.state ~= 'active' then
+      return { 'OK', 0, tonumber(x.epoch), x.state }
+    end
+    ff.reclaim(x, 'LEASE_REVOKED', ff.now_ms())
+    return { 'OK', 1, tonumber(x.epoch), x.state }
+  end
+
+  register('lease_renew', lease_renew)
+  register('lease_revoke', lease_revoke)
+end

@@ -1,0 +1,95 @@
+-- The output of an execution: one stream over all attempts, written under the fence, closed by a marker.
+do
+  local FRAME = 3 -- arguments of one frame
+
+  -- Drops the oldest frames until the stream is within its bytes. Bounded: what is over is dropped by later appends.
+  local function trim_bytes(key, over)
+    local freed = 0
+    for _, entry in ipairs(redis.call('XRANGE', key, '-', '+', 'COUNT', 64)) do
+      if freed >= over then
+        break
+      end
+      for i = 1, #entry[2], 2 do
+        if entry[2][i] == 'data' then
+          freed = freed + #entry[2][i + 1]
+        end
+      end
+      redis.call('XDEL', key, entry[1])
+    end
+    return freed
+  end
+
+  -- Appends the frames of one lease, in order, each once.
+  --
+  -- KEYS  1 executions
+  -- ARGV  1 lease
+  --       2.. frames       number (from 1 within the lease), kind, data
+  -- gives {OK, highest number stored} or {code, highest number stored}
+  -- codes EXECUTION_NOT_FOUND LEASE_STALE LEASE_EXPIRED LEASE_REVOKED OUTPUT_CLOSED OUTPUT_GAP INVALID_ARGUMENT
+  local function output_append(keys, args)
+    local prefix, now = ff.prefix(keys[1]), ff.now_ms()
+    local id, attempt, epoch, lease_id = ff.parse_lease(args[1])
+    if not id then
+      return { 'INVALID_ARGUMENT', 0 }
+    end
+    local x = ff.load(prefix, id)
+    local refusal = ff.lease_refusal(x, attempt, epoch, lease_id, now)
+    if refusal then
+      return { x and ff.TERMINAL[x.state] and 'OUTPUT_CLOSED' or refusal, 0 }
+    end
+    local last = tonumber(x.frame_number or 0)
+    local key, code, frames, bytes = ff.key(prefix, 'output', id), 'OK', 0, 0
+    for i = 2, #args, FRAME do
+      local number = tonumber(args[i])
+      if number > last + 1 then
+        code = 'OUTPUT_GAP'
+        break
+      elseif number == last + 1 then
+        redis.call(
+          'XADD', key, 'MAXLEN', '~', ff.policy(x, 'output_max_frames'), '*', 'attempt', attempt, 'number', number,
+          'kind', args[i + 1], 'data', args[i + 2]
+        )
+        last, frames, bytes = number, frames + 1, bytes + #args[i + 2]
+      end
+    end
+    if frames > 0 then
+      local kept = redis.call('HINCRBY', x.key, 'output_bytes', bytes)
+      local over = kept - ff.policy(x, 'output_max_bytes')
+      if over > 0 then
+        redis.call('HINCRBY', x.key, 'output_bytes', -trim_bytes(key, over))
+      end
+      ff.set(x, 'frame_number', last)
+      ff.set(x, 'output_frames', tonumber(x.output_frames or 0) + frames)
+      ff.save(x)
+      redis.call('SPUBLISH', ff.key(prefix, 'watch', id), 'output')
+    end
+    return { code, last }
+  end
+
+  -- Reads frames after a cursor.
+  --
+  -- KEYS  1 executions
+  -- ARGV  1 id
+  --       2 after          entry id, "" for the first
+  --       3 count
+  -- gives {OK, state, {entry id, {field, value, ..}}, ..} or {code}
+  -- codes EXECUTION_NOT_FOUND
+  local function output_read(keys, args)
+    local prefix = ff.prefix(keys[1])
+    local state = redis.call('HGET', ff.key(prefix, 'execution', args[1]), 'state')
+    if not state then
+      return { 'EXECUTION_NOT_FOUND' }
+    end
+    local reply, from = { 'OK', state }, '-'
+    if args[2] ~= '' then
+      from = '(' .. args[2]
+    end
+    for _, entry in ipairs(redis.call('XRANGE', ff.key(prefix, 'output', args[1]), from, '+', 'COUNT', args[3])) do
+      reply[#reply + 1] = entry
+    end
+    return reply
+  end
+
+  register('output_append', output_append)
+  register('output_read', output_read)
+end

@@ -1,0 +1,131 @@
+-- What time does by itself. Each function handles up to n due entries of one timer, after checking that each is
+-- really due: two scanners on one partition are harmless. All answer {changed, next due time in ms or ""}.
+do
+
+  -- Calls handle(x) for up to `limit` due entries of an index or timer; an entry without execution is dropped.
+  local function each_due(prefix, index, limit, now, handle)
+    local key, changed = prefix .. index, 0
+    for _, id in ipairs(redis.call('ZRANGE', key, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)) do
+      local x = ff.load(prefix, id)
+      if x and handle(x) then
+        changed = changed + 1
+      else
+        redis.call('ZREM', key, id)
+      end
+    end
+    local head = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    return { changed, head[2] and tonumber(head[2]) or '' }
+  end
+
+  -- Gives back grants that were not confirmed in time.
+  --
+  -- KEYS  1 executions
+  -- ARGV  1 limit
+  -- gives {changed, next due}
+  -- codes none
+  local function offer_expire(keys, args)
+    local prefix, now = ff.prefix(keys[1]), ff.now_ms()
+    return each_due(prefix, 'offered', tonumber(args[1]), now, function(x)
+      if x.state ~= 'active' or x.index ~= 'offered' then
+        return false
+      end
+      ff.tell_holder(x, 'lost', x.lease_id, 'LEASE_EXPIRED')
+      ff.release(x, now)
+      return true
+    end)
+  end
+
+  -- Puts executions whose lease ran out back in their queues.
+  --
+  -- KEYS  1 executions
+  -- ARGV  1 limit
+  -- gives {changed, next due}
+  -- codes none
+  local function lease_expire(keys, args)
+    local prefix, now = ff.prefix(keys[1]), ff.now_ms()
+    return each_due(prefix, 'leased', tonumber(args[1]), now, function(x)
+      if x.state ~= 'active' or x.index ~= 'leased' then
+        return false
+      end
+      ff.reclaim(x, 'LEASE_EXPIRED', now)
+      return true
+    end)
+  end
+
+  -- Queues delayed executions that are due.
+  --
+  -- KEYS  1 executions
+  -- ARGV  1 limit
+  -- gives {changed, next due}
+  -- codes none
+  local function delayed_promote(keys, args)
+    local prefix, now = ff.prefix(keys[1]), ff.now_ms()
+    return each_due(prefix, 'delayed', tonumber(args[1]), now, function(x)
+      if x.state ~= 'delayed' or x.index ~= 'delayed' then
+        return false
+      end
+      local attempt_state = redis.call('HGET', x.key, 'attempt_state')
+      ff.to_waiting(x, 'promote', attempt_state)
+      ff.save(x)
+      ff.event(x, 'promoted')
+      return true
+    end)
+  end
+
+  -- Fails attempts that take too long; the retry policy decides what follows.
+  --
+  -- KEYS  1 executions
+  -- ARGV  1 limit
+  -- gives {changed, next due}
+  -- codes none
+  local function attempt_expire(keys, args)
+    local prefix, now = ff.prefix(keys[1]), ff.now_ms()
+    return each_due(prefix, 'attempt_timeout', tonumber(args[1]), now, function(x)
+      if x.state ~= 'active' then
+        return false
+      end
+      ff.tell_holder(x, 'lost', x.lease_id, 'LEASE_REVOKED')
+      ff.fail(x, {
+        type = 'attempt_timeout', message = 'the attempt took longer than ' .. x.attempt_timeout_ms .. ' ms',
+        category = 'timeout', final = false, ending = 'attempt_timeout', code = 'LEASE_REVOKED',
+      }, now)
+      return true
+    end)
+  end
+
+  -- Ends executions whose deadline passed, and those whose worker did not stop when asked to.
+  --
+  -- KEYS  1 executions
+  -- ARGV  1 limit
+  -- gives {changed, next due}
+  -- codes none
+  local function deadline_expire(keys, args)
+    local prefix, now = ff.prefix(keys[1]), ff.now_ms()
+    return each_due(prefix, 'deadline', tonumber(args[1]), now, function(x)
+      if ff.TERMINAL[x.state] then
+        return false
+      end
+      if x.cancel_at then
+        ff.cancel_now(x, 'cancel', now)
+        return true
+      end
+      if x.state == 'active' then
+        ff.tell_holder(x, 'lost', x.lease_id, 'LEASE_REVOKED')
+        ff.end_lease(x, 'execution_deadline', 'LEASE_REVOKED', now)
+      end
+      ff.set(x, 'failure_type', 'execution_deadline')
+      ff.set(x, 'failure_message', 'not finished within ' .. x.deadline_ms .. ' ms')
+      ff.set(x, 'failure_category', 'timeout')
+      ff.to_terminal(x, 'expire', 'expired', now)
+      ff.save(x)
+      ff.event(x, 'expired')
+      return true
+    end)
+  end
+
+  register('offer_expire', offer_expire)
+  register('lease_expire', lease_expire)
+  register('delayed_promote', delayed_promote)
+  register('attempt_expire', attempt_expire)
+  register('deadline_expire', deadline_expire)
+end
