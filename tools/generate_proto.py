@@ -15,7 +15,7 @@ SOURCE = ROOT / "proto"
 
 
 def generate(target: Path) -> None:
-    """Writes modules, type stubs and gRPC stubs for every proto below `target`."""
+    """Writes modules, type stubs, gRPC stubs and commented descriptors for every proto below `target`."""
     protos = sorted(str(path.relative_to(SOURCE)) for path in SOURCE.glob("flowfabric_api/**/*.proto"))
     common = Path(status_pb2.__file__).parents[2]  # googleapis-common-protos ships its .proto files
     includes = [str(SOURCE), str(files("grpc_tools") / "_proto"), str(common)]
@@ -25,8 +25,12 @@ def generate(target: Path) -> None:
         f"--python_out={target}",
         f"--pyi_out={target}",
         f"--grpc_python_out={target}",
+        # For the descriptions in /openapi.json: generated modules carry no comments.
+        f"--descriptor_set_out={target / 'flowfabric_api' / 'descriptors.binpb'}",
+        "--include_source_info",
         *protos,
     ]
+    (target / "flowfabric_api").mkdir(parents=True, exist_ok=True)
     if protoc.main(arguments):
         sys.exit("protoc failed")
     for folder in {path.parent for path in target.glob("flowfabric_api/**/*.py")}:
@@ -39,7 +43,6 @@ def generate(target: Path) -> None:
 def main() -> None:
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else SOURCE / "gen"
     shutil.rmtree(target / "flowfabric_api", ignore_errors=True)
-    target.mkdir(parents=True, exist_ok=True)
     generate(target)
 
 
