@@ -29,10 +29,13 @@ setup: $(STAMP) ## Create .venv and install everything into it (once)
 $(VENV): $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
-	@test -n "$(BOOT)" || { echo "Python 3.11 or later is needed and was not found; on Debian: apt install python3 python3-venv" >&2; exit 1; }
-	@test -x $(PYTHON) || $(BOOT) -c 'import ensurepip, venv' 2>/dev/null || { \
-		echo "$(BOOT) cannot create a virtual environment; on Debian: apt install python3-venv" >&2; exit 1; }
-	@test -x $(PYTHON) || { echo "creating $(VENV) with $$($(BOOT) --version)"; $(BOOT) -m venv $(VENV); }
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { \
+		boot="$(BOOT)"; \
+		test -n "$$boot" || { echo "Python 3.11 or later was not found; on Debian: apt install python3 python3-venv" >&2; exit 1; }; \
+		$$boot -c 'import ensurepip' 2>/dev/null || { \
+			echo "$$boot cannot create a virtual environment; on Debian: apt install python3-venv" >&2; exit 1; }; \
+		echo "creating $(VENV) with $$($$boot --version)"; \
+		$$boot -m venv --clear $(VENV); }
 	@echo "installing into $(VENV)"
 	@$(PIP) install -e '.[dev]' -c constraints.txt
 	@touch $@

@@ -49,13 +49,11 @@ def problems(name: str, text: str) -> Iterator[str]:
 
 def tree() -> list[str]:
     """Files that are tracked or would be: what a commit of everything would hold."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    try:
+        listed = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"check_tree reads the list of files from git, which failed: {error}")
     return sorted({name for name in listed.split("\0") if name and (ROOT / name).is_file()})
 
 
