@@ -51,9 +51,7 @@ def assemble() -> Library:
     digest = hashlib.sha256("\0".join(bodies).encode()).hexdigest()[:12]
     name = f"ff_{digest}"
     register = (
-        "local function register(name, body)\n"
-        f"  redis.register_function('{name}_' .. name, body)\n"
-        "end\n"
+        f"local function register(name, body)\n  redis.register_function('{name}_' .. name, body)\nend\n"
     )
     code = f"#!lua name={name}\n{register}" + "\n".join(bodies)
     functions = tuple(match for body in bodies for match in _REGISTERED.findall(body))

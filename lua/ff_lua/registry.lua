@@ -114,7 +114,7 @@ do
   -- Says that a process of the engine is alive, and learns which others are.
   --
   -- KEYS  1 members        ZSET of one service's process ids by expiry
-  -- ARGV  1 member
+  -- ARGV  1 member         "" only to learn
   --       2 ttl_ms         0 to leave
   --       3 address        where others reach it
   --       4 library        name of the function library it calls
@@ -127,7 +127,9 @@ do
       redis.call('HDEL', addresses, id)
       redis.call('HDEL', keys[1] .. ':libraries', id)
     end
-    if args[2] == '0' then
+    if args[1] == '' then -- an onlooker writes nothing
+      args[2] = ''
+    elseif args[2] == '0' then
       redis.call('ZREM', keys[1], args[1])
       redis.call('HDEL', addresses, args[1])
       redis.call('HDEL', keys[1] .. ':libraries', args[1])

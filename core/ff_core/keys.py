@@ -1,0 +1,56 @@
+"""Every key and channel in Valkey. `prelude.lua` derives the same ones; a test compares both.
+
+Partition keys share the hash tag `{p:N}`, workers `{w}`, the engine's own processes `{m}`.
+"""
+
+from __future__ import annotations
+
+WORKERS = "ff:{w}:workers"
+"""ZSET of worker ids by expiry; HASH `ff:{w}:worker:<id>` describes each."""
+
+CONFIG = "ff:{m}:config"
+"""HASH: partitions."""
+
+WORKERS_CHANNEL = "ff:workers"
+"""Pub/sub: the set of workers changed."""
+
+
+def partition_prefix(partition: int) -> str:
+    """What all keys of a partition begin with."""
+    return f"ff:{{p:{partition}}}:"
+
+
+def anchor(partition: int) -> str:
+    """KEYS[1] of every partition function, and a key itself: ZSET of all executions by creation time."""
+    return f"ff:{{p:{partition}}}:executions"
+
+
+def members(service: str) -> str:
+    """ZSET of the process ids of a service by expiry."""
+    return f"ff:{{m}}:members:{service}"
+
+
+def wake_channel(partition: int) -> str:
+    """Sharded pub/sub: "<head score> <queue>" when the head of a queue became better."""
+    return f"ff:{{p:{partition}}}:wake"
+
+
+def watch_channel(partition: int, execution_id: str) -> str:
+    """Sharded pub/sub: the name of what happened to an execution, or `output`."""
+    return f"ff:{{p:{partition}}}:watch:{execution_id}"
+
+
+def gateway_channel(gateway_id: str) -> str:
+    """Pub/sub: "<cancel|lost|superseded> <subject> <lease or session> <text>" for one gateway."""
+    return f"ff:gateway:{gateway_id}"
+
+
+def queue(namespace: str, lane: str, class_name: str) -> str:
+    """Name of a queue; its ZSET is `<partition prefix>queue:<name>`."""
+    return f"{namespace}/{lane}/{class_name}"
+
+
+def parse_queue(name: str) -> tuple[str, str, str]:
+    """Namespace, lane and class of a queue's name."""
+    namespace, lane, class_name = name.split("/", 2)
+    return namespace, lane, class_name

@@ -1,0 +1,61 @@
+"""Wrappers of outcome.lua."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from ff_core import ids, keys
+from ff_core.errors import ErrorCode
+from ff_core.lease import Answer, Outcome
+from ff_core.store.connection import Argument
+from ff_core.store.functions.base import Functions, text
+
+Progress = tuple[bytes, float | None, str | None]
+"""Lease, percent, message; None leaves it."""
+
+
+class OutcomeFunctions(Functions):
+    """What holders say of their attempts."""
+
+    async def lease_finish(self, outcomes: Sequence[Outcome], worker_id: str) -> list[Answer]:
+        """Ends leases; a repeat gets the first answer."""
+
+        async def call(partition: int, group: list[Outcome]) -> list[Answer]:
+            args: list[Argument] = [worker_id]
+            for outcome in group:
+                args += (outcome.lease, outcome.operation, len(outcome.details), *outcome.details)
+            reply = await self.client.fcall_durable("lease_finish", keys.anchor(partition), *args)
+            return [
+                text(verdict[1]) if verdict[0] == b"OK" else ErrorCode[text(verdict[0])]
+                for verdict in cast("list[list[Any]]", reply)
+            ]
+
+        return await self.by_partition(
+            outcomes,
+            lambda outcome: ids.partition_of_lease(outcome.lease, self.partitions),
+            call,
+            lambda _outcome: ErrorCode.INVALID_ARGUMENT,
+        )
+
+    async def lease_progress(self, reports: Sequence[Progress]) -> list[tuple[ErrorCode | None, bool]]:
+        """Records progress: an error or None, and whether the holder is asked to stop."""
+
+        async def call(partition: int, group: list[Progress]) -> list[tuple[ErrorCode | None, bool]]:
+            args: list[Argument] = []
+            for lease, percent, message in group:
+                args += (lease, "" if percent is None else percent, message or "")
+            reply = cast(
+                "list[bytes]", await self.client.fcall("lease_progress", keys.anchor(partition), *args)
+            )
+            return [
+                (None, word == b"CANCEL") if word in (b"OK", b"CANCEL") else (ErrorCode[word.decode()], False)
+                for word in reply
+            ]
+
+        return await self.by_partition(
+            reports,
+            lambda report: ids.partition_of_lease(report[0], self.partitions),
+            call,
+            lambda _report: (ErrorCode.INVALID_ARGUMENT, False),
+        )

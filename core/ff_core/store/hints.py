@@ -1,0 +1,119 @@
+"""Wake-up hints: Valkey's pub/sub, multiplexed over one socket a node, subscribed again after a loss.
+
+A hint only says "look again". Whoever relies on them is told when some may have been missed
+(`on_gap`), and looks again by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import structlog
+
+from ff_core.store.connection import ConnectionLost, Subscription
+from ff_core.store.node import Node
+from ff_core.store.topology import Topology
+
+log = structlog.get_logger()
+
+Listener = Callable[[bytes], None]
+
+
+class Hints:
+    """Channels and who listens to them."""
+
+    def __init__(self, topology: Topology) -> None:
+        self._topology = topology
+        self._listeners: dict[str, set[Listener]] = {}
+        self._sharded: dict[str, bool] = {}
+        self._gap_listeners: set[Callable[[], None]] = set()
+        self._sockets: dict[Node, Subscription] = {}
+        self._keepers: dict[Node, asyncio.Task[None]] = {}
+        self._closed = False
+
+    async def listen(self, channel: str, listener: Listener, *, sharded: bool = True) -> None:
+        """Calls `listener` with each message of a channel. Returns when Valkey
+        confirmed it; while there is no connection at once, and `on_gap` follows."""
+        listeners = self._listeners.setdefault(channel, set())
+        listeners.add(listener)
+        self._sharded[channel] = sharded
+        if len(listeners) == 1:
+            with contextlib.suppress(ConnectionLost):  # the keeper subscribes once it is connected
+                await self._subscribe(channel)
+
+    def forget(self, channel: str, listener: Listener) -> None:
+        """Stops calling `listener`."""
+        listeners = self._listeners.get(channel)
+        if listeners is None:
+            return
+        listeners.discard(listener)
+        if not listeners:
+            del self._listeners[channel]
+            if self._sharded.pop(channel):
+                for socket in self._sockets.values():
+                    socket.unsubscribe(channel)
+
+    def on_gap(self, listener: Callable[[], None]) -> None:
+        """Calls `listener` whenever hints may have been missed."""
+        self._gap_listeners.add(listener)
+
+    def off_gap(self, listener: Callable[[], None]) -> None:
+        """Undoes on_gap."""
+        self._gap_listeners.discard(listener)
+
+    async def close(self) -> None:
+        """Closes every socket."""
+        self._closed = True
+        for keeper in self._keepers.values():
+            keeper.cancel()
+        await asyncio.gather(*self._keepers.values(), return_exceptions=True)
+        for socket in self._sockets.values():
+            socket.close()
+
+    async def _subscribe(self, channel: str) -> None:
+        node = await self._topology.node_of(channel)
+        if node not in self._keepers and not self._closed:
+            self._keepers[node] = asyncio.ensure_future(self._keep(node))
+        socket = self._sockets.get(node)
+        if socket is not None:
+            await socket.subscribe([channel], sharded=self._sharded[channel])
+
+    async def _keep(self, node: Node) -> None:
+        """Holds the socket of a node open and its channels subscribed."""
+        pause, first = 0.05, True
+        while not self._closed:
+            try:
+                socket = await Subscription.open(node.endpoint, self._deliver)
+            except OSError:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 1.0)
+                continue
+            pause = 0.05
+            await self._resubscribe(node, socket)
+            if not first:
+                log.info("hints_resubscribed", port=node.endpoint.port)
+            first = False
+            for listener in list(self._gap_listeners):
+                listener()
+            try:
+                await socket.lost
+            finally:
+                self._sockets.pop(node, None)
+                socket.close()
+
+    async def _resubscribe(self, node: Node, socket: Subscription) -> None:
+        mine: dict[bool, list[str]] = {True: [], False: []}
+        for channel, sharded in list(self._sharded.items()):
+            with contextlib.suppress(ConnectionLost):
+                if await self._topology.node_of(channel) is node:
+                    mine[sharded].append(channel)
+        self._sockets[node] = socket
+        for sharded, channels in mine.items():
+            if channels:
+                await socket.subscribe(channels, sharded=sharded)
+
+    def _deliver(self, channel: str, message: bytes) -> None:
+        for listener in tuple(self._listeners.get(channel, ())):
+            listener(message)

@@ -1,0 +1,55 @@
+"""A node that is reached again after its connection broke."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ff_core.store.connection import Argument, Connection, ConnectionLost, Endpoint, Reply
+
+
+class Node:
+    """Calls of one Valkey node over one connection, opened when first needed."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._connection: Connection | None = None
+        self._opening: asyncio.Task[Connection] | None = None
+
+    async def call(self, *command: Argument) -> Reply:
+        """One command. Raises ConnectionLost."""
+        connection = self._connection
+        if connection is None or not connection.is_open:
+            connection = await self._reopen()
+        return await connection.call(*command)
+
+    async def call_then_wait(
+        self, command: tuple[Argument, ...], replicas: int, timeout_ms: int
+    ) -> tuple[Reply, int]:
+        """One command and the number of replicas that have it, in one write."""
+        connection = self._connection
+        if connection is None or not connection.is_open:
+            connection = await self._reopen()
+        reply, waited = await asyncio.gather(
+            connection.call(*command), connection.call("WAIT", replicas, timeout_ms)
+        )
+        return reply, waited if isinstance(waited, int) else 0
+
+    async def _reopen(self) -> Connection:
+        """Many callers share one attempt; a cancelled caller does not cancel it."""
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.ensure_future(self._open())
+        return await asyncio.shield(self._opening)
+
+    async def _open(self) -> Connection:
+        try:
+            self._connection = await Connection.open(self.endpoint)
+        except OSError as error:
+            raise ConnectionLost(f"{self.endpoint.host}:{self.endpoint.port}: {error}") from error
+        return self._connection
+
+    def close(self) -> None:
+        """Closes the connection; a later call opens it again."""
+        if self._opening is not None and not self._opening.done():
+            self._opening.cancel()
+        if self._connection is not None:
+            self._connection.close()
