@@ -64,6 +64,12 @@ def is_plain(field: FieldDescriptor) -> bool:
     return field.message_type is None or field.message_type.full_name in STRING_MESSAGES
 
 
+def map_value(field: FieldDescriptor) -> FieldDescriptor | None:
+    """The field that describes the values of a map; None for what is no map."""
+    message = field.message_type
+    return message.fields_by_name["value"] if message and message.GetOptions().map_entry else None
+
+
 def _bind(method: MethodDescriptor, rule: HttpRule) -> Binding:
     if method.client_streaming:
         raise ValueError(f"{method.full_name}: a client stream cannot have a route")

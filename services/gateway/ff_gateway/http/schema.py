@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
+from ff_gateway.http.binding import map_value
+
 Json = Mapping[str, "Json"] | Sequence["Json"] | str | int | float | bool | None
 Schema = Mapping[str, Json]
 
@@ -50,7 +52,7 @@ def schemas_of(roots: Iterable[Descriptor], comments: Mapping[str, str]) -> dict
         if isinstance(each, Descriptor):
             found[each.full_name] = _message_schema(each, comments)
             for field in each.fields:
-                inner = _map_value(field) or field
+                inner = map_value(field) or field
                 waiting += [type_ for type_ in (inner.message_type, inner.enum_type) if type_ is not None]
         else:
             found[each.full_name] = _enum_schema(each, comments)
@@ -59,7 +61,7 @@ def schemas_of(roots: Iterable[Descriptor], comments: Mapping[str, str]) -> dict
 
 def field_schema(field: FieldDescriptor, comments: Mapping[str, str]) -> Schema:
     """The schema of one field with its comment."""
-    if value := _map_value(field):
+    if value := map_value(field):
         schema: Schema = {"type": "object", "additionalProperties": _single_schema(value)}
     elif field.is_repeated:
         schema = {"type": "array", "items": _single_schema(field)}
@@ -80,11 +82,6 @@ def _single_schema(field: FieldDescriptor) -> Schema:
     if field.message_type is not None:
         return WELL_KNOWN.get(field.message_type.full_name) or reference(field.message_type)
     return SCALARS[field.type]
-
-
-def _map_value(field: FieldDescriptor) -> FieldDescriptor | None:
-    message = field.message_type
-    return message.fields_by_name["value"] if message and message.GetOptions().map_entry else None
 
 
 def _message_schema(message: Descriptor, comments: Mapping[str, str]) -> Schema:

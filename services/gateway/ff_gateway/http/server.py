@@ -56,9 +56,10 @@ def build_app(
         for binding in bindings_of(service)
     ]
     cors = access.Cors(options, frozenset({"GET"} | {binding.verb for binding, _ in routes}))
-    app = web.Application(
-        middlewares=[_measure, cors.middleware(), _answer_errors, access.authenticate(options.api_token)]
-    )
+    middlewares = [_measure, cors.middleware(), _answer_errors]
+    if options.api_token:
+        middlewares.append(access.authenticate(access.BearerToken(options.api_token)))
+    app = web.Application(middlewares=middlewares)
     app[CLOSING] = asyncio.Event()
     app.on_shutdown.append(_close_streams)
     app.on_response_prepare.append(cors.mark)

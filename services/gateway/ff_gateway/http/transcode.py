@@ -1,7 +1,8 @@
 """Requests into messages and messages into bodies, guided by descriptors.
 
-The JSON mapping is protobuf's own (`google.protobuf.json_format`), with two rules it lacks: bytes that are
-not base64 are refused instead of being decoded to something else, and a field given twice is refused.
+The JSON mapping is protobuf's own (`google.protobuf.json_format`), with rules it lacks: bytes that are not
+base64 are refused instead of being decoded to something else, and so are a field given twice and a message
+that is no object.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from google.rpc import error_details_pb2  # noqa: F401  registers the details th
 from multidict import MultiMapping
 
 from ff_core.errors import EngineError, ErrorCode, invalid
-from ff_gateway.http.binding import Binding, field_named
+from ff_gateway.http.binding import Binding, field_named, map_value
 
 BASE64 = re.compile(r"(?:[A-Za-z0-9+/]*|[A-Za-z0-9_-]*)={0,2}")
 INTEGER = re.compile(r"-?[0-9]{1,20}")
@@ -85,12 +86,9 @@ def _body_object(binding: Binding, body: bytes) -> dict[str, object]:
         raise EngineError(
             ErrorCode.INVALID_ARGUMENT, f"The body is not JSON: {_cut(str(error))}.", field="body"
         ) from error
-    if binding.body == "*":
-        if not isinstance(value, dict):
-            raise invalid("body", "must be a JSON object")
-    else:
+    if binding.body != "*":
         value = {binding.body: value}
-    _check_base64(binding.input_type, value, "")
+    _check_object(binding.input_type, value, "")
     return cast("dict[str, object]", value)
 
 
@@ -103,25 +101,36 @@ def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _check_base64(message: Descriptor, value: object, where: str) -> None:
-    """Refuses bytes that are not base64. Wrong shapes are left for json_format to name."""
-    if not isinstance(value, dict) or message.full_name.startswith("google.protobuf."):
+def _check_object(message: Descriptor, value: object, where: str) -> None:
+    """Refuses what json_format would let pass; all else is left for it to name."""
+    if message.full_name.startswith("google.protobuf."):
         return
+    if not isinstance(value, dict):
+        raise invalid(where or "body", "must be a JSON object")
+    seen = set()
     for name, item in value.items():
         field = field_named(message, name)
-        if field is None:
+        if field is None or item is None:
             continue
-        path, many = f"{where}{field.name}", [item]
-        if field.message_type is not None and field.message_type.GetOptions().map_entry:
-            field = field.message_type.fields_by_name["value"]
-            many = list(item.values()) if isinstance(item, dict) else []
-        elif field.is_repeated:
-            many = item if isinstance(item, list) else []
-        for each in many:
-            if field.message_type is not None:
-                _check_base64(field.message_type, each, f"{path}.")
-            elif field.type == FieldDescriptor.TYPE_BYTES and isinstance(each, str) and not _is_base64(each):
+        path = f"{where}.{field.name}".lstrip(".")
+        if field.name in seen:
+            raise invalid(path, "is given under both its names")
+        seen.add(field.name)
+        inner, items = _items_of(field, item)
+        for each in items:
+            if inner.message_type is not None:
+                _check_object(inner.message_type, each, path)
+            elif inner.type == FieldDescriptor.TYPE_BYTES and isinstance(each, str) and not _is_base64(each):
                 raise invalid(path, "is not base64")
+
+
+def _items_of(field: FieldDescriptor, item: object) -> tuple[FieldDescriptor, list[object]]:
+    """What describes the values of a field, and the values, of which maps and lists have many."""
+    if value := map_value(field):
+        return value, list(item.values()) if isinstance(item, dict) else []
+    if field.is_repeated:
+        return field, item if isinstance(item, list) else []
+    return field, [item]
 
 
 def _is_base64(text: str) -> bool:
