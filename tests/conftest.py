@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from flowfabric._valkey import ValkeyCluster, ValkeyServer
-from flowfabric.testing import AnyValkey, describe_valkey, open_valkey
+from flowfabric.testing import (
+    AnyValkey,
+    describe_valkey,
+    flowfabric_client,
+    flowfabric_stack,
+    open_valkey,
+)
+
+#: The fixtures that users get, offered here by import: as `pytest_plugins` the module would be too late
+#: for pytest to rewrite its asserts, and pytest warns of that.
+__all__ = ["flowfabric_client", "flowfabric_stack"]
 
 # No setting of the developer's shell may leak into a test. FF_TEST_* choose what tests run on, and xdist's
 # workers inherit them from here.

