@@ -23,12 +23,15 @@ SERVICES = [
 ]
 
 
+Answer = Callable[[Message], Awaitable[Message]]
+
+
 class Engine:
     """Serves every method: answers what the test put there, remembers what it was asked."""
 
     def __init__(self) -> None:
         self.requests: list[Message] = []
-        self.answers: dict[str, Message | Exception] = {}
+        self.answers: dict[str, Message | Exception | Answer] = {}
         self.streams: dict[str, Callable[[Message], AsyncGenerator[Message, None]]] = {}
         self.parts = {"store": "ok"}
 
@@ -44,7 +47,7 @@ class Engine:
             answer = self.answers[name]
             if isinstance(answer, Exception):
                 raise answer
-            return answer
+            return await answer(request) if callable(answer) else answer
 
         def streaming(request: Message, _: None) -> AsyncGenerator[Message, None]:
             self.requests.append(request)
