@@ -212,7 +212,7 @@ def test_time_moves_only_when_told_and_takes_keys_with_it(engine: Engine) -> Non
     engine.advance(61_000)
 
     assert engine.now_ms == before + 61_000
-    assert engine.keys() == [b"long"]
+    assert engine.all_keys() == [b"long"]
 
 
 def test_raising_after_a_write_fails_the_test(request: pytest.FixtureRequest) -> None:

@@ -1,8 +1,8 @@
 """The rules behind one interface, twice: in this process, and on a real Valkey.
 
 Both kinds stand at a time that only `advance` moves. On the real server that needs a change of the library:
-the body of the prelude's `now_ms`, the only reader of TIME, is replaced in the text before it is loaded. TTLs of
-keys are moved by hand, the ids of streams stay real.
+the body of the prelude's `now_ms`, the only reader of TIME, is replaced in the text before it is loaded. TTLs
+of keys are moved by hand, the ids of streams stay real.
 """
 # mypy: disable-error-code="no-untyped-call"
 # (redis-py's connection and execute_command carry no types)
@@ -49,7 +49,7 @@ class Engine(Protocol):
     def command(self, *fields: Argument) -> Reply:
         """The reply of a command, in RESP 2."""
 
-    def keys(self) -> list[bytes]:
+    def all_keys(self) -> list[bytes]:
         """All keys, sorted, without the harness' own."""
 
 
@@ -103,7 +103,7 @@ class LuaEngine:
     def command(self, *fields: Argument) -> Reply:
         return _plain(self._commands.execute(*[to_bytes(field) for field in fields]))
 
-    def keys(self) -> list[bytes]:
+    def all_keys(self) -> list[bytes]:
         return sorted(cast("list[bytes]", self.command("KEYS", "*")))
 
     def close(self) -> None:
@@ -142,7 +142,7 @@ class ValkeyEngine:
     def advance(self, milliseconds: int) -> None:
         assert milliseconds >= 0
         self.command("INCRBY", CLOCK_KEY, milliseconds)
-        for key in self.keys():
+        for key in self.all_keys():
             ttl = cast("int", self.command("PTTL", key))
             if ttl >= 0:
                 self.command("PEXPIRE", key, ttl - milliseconds)
@@ -153,7 +153,7 @@ class ValkeyEngine:
     def command(self, *fields: Argument) -> Reply:
         return cast("Reply", self._client.execute_command(*fields))
 
-    def keys(self) -> list[bytes]:
+    def all_keys(self) -> list[bytes]:
         return sorted(key for key in cast("list[bytes]", self.command("KEYS", "*")) if key != CLOCK_KEY)
 
     def close(self) -> None:

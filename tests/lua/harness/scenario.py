@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import cast
+from typing import Any, cast
 
 from .engines import Argument, Engine
 
@@ -71,13 +71,13 @@ class Scenario:
 
     # What is done.
 
-    def call(self, function: str, *args: Argument) -> object:
-        """The reply of a function on this partition."""
+    def call(self, function: str, *args: Argument) -> Any:
+        """The reply of a function on this partition; its shape is the test's business."""
         return self.engine.call(function, [self.anchor], args)
 
-    def item(  # noqa: PLR0917 - the order of the function's arguments
+    def item(
         self,
-        id: str = "",  # noqa: A002
+        id: str = "",
         *,
         idempotency: str = "",
         idempotency_ttl_ms: int = 86_400_000,
@@ -92,15 +92,15 @@ class Scenario:
         **fields: Argument,
     ) -> list[Argument]:
         """The arguments of one execution to create."""
-        id = id or f"{self._partition:x}-{next(self._numbers):08x}"  # noqa: A001
+        id = id or f"{self._partition:x}-{next(self._numbers):08x}"
         flat_tags = [part for pair in (tags or {}).items() for part in pair]
         fields = {"kind": "test", "namespace": "default", **fields}
         if policy:
             fields["policy"] = policy
         flat_fields = [part for pair in fields.items() for part in pair]
         return [
-            id, idempotency, idempotency_ttl_ms, fingerprint, payload, queue, priority, delay_until_ms, deadline_ms,
-            len(flat_tags), len(flat_fields), *flat_tags, *flat_fields,
+            id, idempotency, idempotency_ttl_ms, fingerprint, payload,
+            queue, priority, delay_until_ms, deadline_ms, len(flat_tags), len(flat_fields), *flat_tags, *flat_fields,
         ]  # fmt: skip
 
     def create_many(self, *items: list[Argument]) -> list[list[bytes | int]]:
@@ -125,10 +125,10 @@ class Scenario:
 
     def hold(self, **over: object) -> Grant:
         """A new execution, claimed and confirmed."""
-        id = self.create(**over)  # noqa: A001
+        id = self.create(**over)
         return self.reclaim(id)
 
-    def reclaim(self, id: str) -> Grant:  # noqa: A002
+    def reclaim(self, id: str) -> Grant:
         """The confirmed grant of an execution that is the head of its queue."""
         [grant] = self.claim(self.core(id)["queue"])
         assert grant.id == id
@@ -154,21 +154,21 @@ class Scenario:
 
     # What is there.
 
-    def core(self, id: str) -> dict[str, str]:  # noqa: A002
+    def core(self, id: str) -> dict[str, str]:
         """The hash of an execution, as text."""
         return self._hash("execution", id)
 
-    def tags(self, id: str) -> dict[str, str]:  # noqa: A002
+    def tags(self, id: str) -> dict[str, str]:
         return self._hash("tags", id)
 
-    def history(self, id: str) -> dict[str, str]:  # noqa: A002
+    def history(self, id: str) -> dict[str, str]:
         """The ended leases of an execution as JSON, by epoch."""
         return self._hash("history", id)
 
-    def state(self, id: str) -> str:  # noqa: A002
+    def state(self, id: str) -> str:
         return self.core(id)["state"]
 
-    def value(self, kind: str, id: str) -> bytes | None:  # noqa: A002
+    def value(self, kind: str, id: str) -> bytes | None:
         """A string key of an execution: payload or result."""
         return cast("bytes | None", self.engine.command("GET", f"{self.prefix}{kind}:{id}"))
 
@@ -183,21 +183,21 @@ class Scenario:
     def names(self) -> list[str]:
         """All keys of the partition, without its prefix."""
         prefix = self.prefix.encode()
-        return [key.removeprefix(prefix).decode() for key in self.engine.keys() if key.startswith(prefix)]
+        return [key.removeprefix(prefix).decode() for key in self.engine.all_keys() if key.startswith(prefix)]
 
     def indexes(self) -> dict[str, list[str]]:
         """Every sorted set of the partition with its members."""
         return {name: self.members(name) for name in self.names() if self._type(name) == b"zset"}
 
-    def indexes_of(self, id: str) -> list[str]:  # noqa: A002
+    def indexes_of(self, id: str) -> list[str]:
         """Every sorted set that holds the execution."""
         return [index for index, members in self.indexes().items() if id in members]
 
-    def keys_of(self, id: str) -> list[str]:  # noqa: A002
+    def keys_of(self, id: str) -> list[str]:
         """Every key that is named after the execution."""
         return [name for name in self.names() if name.endswith(f":{id}")]
 
-    def events(self, id: str = "") -> list[str]:  # noqa: A002
+    def events(self, id: str = "") -> list[str]:
         """The names of the events of one execution, or of all, in order."""
         return [event["event"] for event in self.event_entries() if id in ("", event["execution"])]
 
@@ -212,7 +212,7 @@ class Scenario:
 
     # What must always hold.
 
-    def assert_one_index(self, id: str) -> None:  # noqa: A002
+    def assert_one_index(self, id: str) -> None:
         """Invariant 3: the execution is in the one index of its state, and remembers which."""
         core = self.core(id)
         homes = {f"queue:{core['queue']}" if home == "queue" else home for home in HOMES[core["state"]]}
@@ -220,7 +220,7 @@ class Scenario:
         assert held == [core["index"]], f"{id} is {core['state']}, remembers {core['index']}, is in {held}"
         assert held[0] in homes, f"{id} is {core['state']} but in {held[0]}"
 
-    def assert_timers(self, id: str) -> None:  # noqa: A002
+    def assert_timers(self, id: str) -> None:
         """Leaving a state cleans its timers, entering one arms them."""
         core = self.core(id)
         is_live = core["state"] not in TERMINAL
@@ -252,7 +252,7 @@ class Scenario:
     def assert_sound(self) -> None:
         """All of the above for every execution."""
         self.assert_no_orphans()
-        for id in self.members("executions"):  # noqa: A001
+        for id in self.members("executions"):
             self.assert_one_index(id)
             self.assert_timers(id)
 
@@ -271,7 +271,7 @@ class Scenario:
         for queue, head in queues.items():
             assert self.score("ready", queue) == self.score(f"queue:{queue}", head), f"ready score of {queue}"
 
-    def _hash(self, kind: str, id: str) -> dict[str, str]:  # noqa: A002
+    def _hash(self, kind: str, id: str) -> dict[str, str]:
         return _pairs(cast("list[bytes]", self.engine.command("HGETALL", f"{self.prefix}{kind}:{id}")))
 
     def _type(self, name: str) -> bytes:
