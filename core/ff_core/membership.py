@@ -77,7 +77,7 @@ class Ownership:
 
 
 def owned_partitions(member_id: str, member_ids: list[str], partitions: int) -> frozenset[int]:
-    """Partitions for which `member_id` has the highest weight. A member that comes or goes moves only its own."""
+    """Partitions for which `member_id` weighs most. A member that comes or goes moves only its own."""
     if member_id not in member_ids:
         return frozenset()
     return frozenset(

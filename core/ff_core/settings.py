@@ -42,6 +42,8 @@ class ServiceSettings(BaseSettings):
     """Identity of this process; made up at start when empty. In Kubernetes the pod name."""
     member_ttl_ms: int = Field(3000, ge=300)
     """After this long unheard a process is taken for gone and its partitions move."""
+    lease_ttl_ms: int = Field(30_000, ge=600, le=3_600_000)
+    """Time a renewal gives a lease, and a grant to be confirmed. Workers renew three times within it."""
     api_token: SecretStr = SecretStr("")
     """Bearer token that every call must carry, and that gateways show to schedulers."""
     allow_insecure: bool = False

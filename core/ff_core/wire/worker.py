@@ -1,0 +1,143 @@
+"""The worker protocol between the wire and the engine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from ff_core import ids
+from ff_core.capabilities import class_of
+from ff_core.errors import EngineError, ErrorCode, invalid
+from ff_core.lease import Answer, CancelNotice, Grant, Outcome, Verdict
+from ff_core.output import NewFrame
+from ff_core.wire import names
+from ff_core.wire.status import ok, status_of_code
+from ff_core.wire.time import span_ms, timestamp
+from ff_core.worker import Pool
+from flowfabric_api.worker.v1 import worker_pb2 as pb
+
+MAX_POOLS = 16
+MAX_SLOTS = 100_000
+MAX_DELAY_MS = 366 * 86_400_000
+
+
+def pools(messages: Sequence[pb.Pool]) -> tuple[Pool, ...]:
+    """Checks the pools of a Hello."""
+    if not 1 <= len(messages) <= MAX_POOLS:
+        raise invalid("hello.pools", f"{len(messages)} pools; 1 to {MAX_POOLS}")
+    return tuple(pool(message, f"hello.pools[{place}]") for place, message in enumerate(messages))
+
+
+def pool(message: pb.Pool, field: str) -> Pool:
+    """Checks one pool."""
+    if not 1 <= message.slots <= MAX_SLOTS:
+        raise invalid(f"{field}.slots", f"{message.slots}; 1 to {MAX_SLOTS}")
+    return Pool(lanes(message.lanes, field), capabilities(message.capabilities, field), message.slots)
+
+
+def lanes(values: Sequence[str], field: str) -> tuple[str, ...]:
+    """Checks the lanes of a pool."""
+    if not 1 <= len(values) <= 64:
+        raise invalid(f"{field}.lanes", f"{len(values)} lanes; 1 to 64")
+    return tuple(dict.fromkeys(names.name(lane, f"{field}.lanes") for lane in values))
+
+
+def capabilities(values: Iterable[str], field: str) -> frozenset[str]:
+    """Checks the capabilities of a pool."""
+    class_name = class_of(values, f"{field}.capabilities")
+    return frozenset(class_name.split(",")) if class_name else frozenset()
+
+
+def add_grant(messages: list[pb.Grant], grant: Grant, pool_index: int, number: int) -> None:
+    """Appends a grant to a repeated field."""
+    message = messages.add(  # type: ignore[attr-defined]
+        pool=pool_index,
+        number=number,
+        lease=grant.lease,
+        execution_id=ids.execution_of_lease(grant.lease),
+        kind=grant.kind,
+        attempt=int(grant.lease.split(b":", 2)[1]),
+        payload=grant.payload,
+        traceparent=grant.traceparent,
+    )
+    if grant.deadline_ms:
+        message.deadline.CopyFrom(timestamp(grant.deadline_ms))
+    if grant.attempt_deadline_ms:
+        message.attempt_deadline.CopyFrom(timestamp(grant.attempt_deadline_ms))
+
+
+def outcome(message: pb.Outcome, max_result_bytes: int) -> Outcome:
+    """Checks an outcome. Raises INVALID_ARGUMENT or PAYLOAD_TOO_LARGE."""
+    kind = message.WhichOneof("result")
+    if kind == "completed":
+        result = message.completed.result
+        if len(result) > max_result_bytes:
+            raise EngineError(
+                ErrorCode.PAYLOAD_TOO_LARGE, f"result: {len(result)} bytes; at most {max_result_bytes}"
+            )
+        return Outcome(message.lease, "complete", (result,))
+    if kind == "failed":
+        return Outcome(message.lease, "fail", _failure(message.failed))
+    if kind == "delayed":
+        return Outcome(message.lease, "delay", (span_ms(message.delayed.delay, "delay", most=MAX_DELAY_MS),))
+    if kind == "cancelled":
+        return Outcome(message.lease, "stop")
+    raise invalid("outcome.result", "one of completed, failed, delayed, cancelled")
+
+
+def _failure(failed: pb.Failed) -> tuple[bytes | str | int, ...]:
+    category = names.name(failed.category, "failed.category", "transient")
+    delay: str | int = ""
+    if failed.HasField("retry_delay"):
+        delay = span_ms(failed.retry_delay, "failed.retry_delay", most=MAX_DELAY_MS)
+    return (
+        names.text(failed.type, "failed.type", 256) or "error",
+        failed.message.encode()[:4096].decode("utf-8", "ignore"),
+        category,
+        1 if failed.non_retryable else 0,
+        delay,
+    )
+
+
+def answer(message: pb.OutcomeResult, lease: bytes, verdict: Answer) -> None:
+    """Fills the answer to an outcome."""
+    message.lease = lease
+    if isinstance(verdict, ErrorCode):
+        message.status.CopyFrom(status_of_code(verdict))
+    else:
+        message.status.CopyFrom(ok())
+        message.answer = verdict
+
+
+def progress(message: pb.ProgressReport) -> tuple[bytes, float | None, str | None]:
+    """Checks a progress report."""
+    percent = message.percent if message.HasField("percent") else None
+    if percent is not None and not (math.isfinite(percent) and 0 <= percent <= 100):
+        raise invalid("progress.percent", f"{percent}; 0 to 100")
+    text = names.text(message.message, "progress.message", 1024) if message.HasField("message") else None
+    return message.lease, percent, text
+
+
+def frames(messages: Sequence[pb.Frame], max_frame_bytes: int) -> list[NewFrame]:
+    """Checks frames: numbers that count up by one, data within the limit."""
+    found = []
+    for message in messages:
+        if len(message.data) > max_frame_bytes:
+            raise EngineError(
+                ErrorCode.PAYLOAD_TOO_LARGE, f"frame: {len(message.data)} bytes; at most {max_frame_bytes}"
+            )
+        if message.number < 1 or (found and message.number != found[-1].number + 1):
+            raise invalid("frames.number", f"{message.number}: counts up by one from 1")
+        found.append(NewFrame(message.number, message.kind, message.data))
+    return found
+
+
+def add_verdict(
+    lease: bytes, verdict: Verdict, lost: list[pb.LeaseException], cancels: list[pb.CancelRequested]
+) -> None:
+    """Sorts the verdict of a renewal into the lists of an answer; nothing for a lease that is simply held."""
+    if isinstance(verdict, CancelNotice):
+        cancel = cancels.add(lease=lease, reason=verdict.reason)  # type: ignore[attr-defined]
+        cancel.deadline.CopyFrom(timestamp(verdict.stop_at_ms))
+    elif verdict is not None:
+        lost.add(lease=lease, status=status_of_code(verdict))  # type: ignore[attr-defined]
