@@ -1,0 +1,226 @@
+"""Runs handlers: one asyncio task an attempt, a thread beside it when the handler blocks.
+
+What can end an attempt, and what becomes of it:
+
+    the handler returns                Completed, also when it was asked to stop
+    the handler raises                 Failed, Delayed, or Cancelled when it was asked to stop
+    cancel is requested                an async handler gets CancelledError, a thread sees is_cancelled
+    the lease is lost or runs out      the same, and nobody hears the outcome
+    the worker stops                   the same
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from pydantic import ValidationError
+
+from flowfabric._context import Context
+from flowfabric._errors import EngineError, FlowFabricError, LeaseLost, PayloadTooLarge
+from flowfabric._leases import NEVER, Leases
+from flowfabric._outcome import Cancelled, Completed, Delay, Fail, Failed, Outcome, Retry, outcome_of
+from flowfabric._output_stream import OutputStream
+from flowfabric._session import Slots
+from flowfabric._task import Task
+from flowfabric_api.worker.v1 import worker_pb2 as pb
+
+logger = logging.getLogger(__name__)
+
+# A larger result could not travel: servers take messages of 4 MiB unless told otherwise.
+MAX_RESULT_BYTES = 3 * 1024 * 1024
+
+
+class Attempt:
+    """One handler that runs, or is about to."""
+
+    __slots__ = ("context", "grant", "in_handler", "is_lost", "runner", "stop_requested", "task")
+
+    def __init__(self, grant: pb.Grant, task: Task[..., Any] | None, context: Context) -> None:
+        self.grant = grant
+        self.task = task
+        self.context = context
+        self.in_handler = False
+        self.stop_requested = False
+        self.is_lost = False
+        self.runner: asyncio.Task[None] | None = None
+
+    def stop(self, *, lost: bool = False) -> None:
+        """Asks the handler to stop; with a lost lease nobody wants to hear what becomes of it."""
+        self.stop_requested = True
+        self.is_lost = self.is_lost or lost
+        self.context.mark_cancelled()
+        # Outside of the handler the runner is not to be disturbed: it still has to settle things.
+        if self.in_handler and self.runner is not None and self.task and self.task.handler.is_async:
+            self.runner.cancel()
+
+
+class Attempts:
+    """All handlers of a worker."""
+
+    def __init__(
+        self,
+        tasks: Mapping[str, Task[..., Any]],
+        leases: Leases,
+        slots: Sequence[Slots],
+        wake: Callable[[], None],
+    ) -> None:
+        """`wake` is told that there may be something to send."""
+        self._tasks = tasks
+        self._leases = leases
+        self._slots = slots
+        self._wake = wake
+        self._loop = asyncio.get_running_loop()
+        self._running: dict[bytes, Attempt] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._guard: asyncio.TimerHandle | None = None
+        self._guard_at = NEVER
+        self._threads = ThreadPoolExecutor(sum(pool.total for pool in slots), "flowfabric-task")
+        self.output = OutputStream(self.lose)
+        self.max_output_frame_bytes = 0
+
+    # What the session says
+
+    def start(self, grant: pb.Grant) -> None:
+        """Runs the handler for a grant."""
+        context = Context(grant, self, self._loop)
+        attempt = Attempt(grant, self._tasks.get(grant.kind), context)
+        self._running[grant.lease] = attempt
+        self._idle.clear()
+        attempt.runner = self._loop.create_task(self._run(attempt))
+        self.guard()
+
+    def cancel(self, lease: bytes) -> None:
+        """Asks a handler to stop."""
+        if (attempt := self._running.get(lease)) is not None:
+            attempt.stop()
+
+    def lose(self, lease: bytes, error: EngineError) -> None:
+        """Stops the handler of a lease that is not held any more."""
+        self._leases.drop(lease)
+        attempt = self._running.get(lease)
+        if attempt is None or attempt.is_lost:
+            return
+        grant = attempt.grant
+        logger.warning(
+            "lease_lost execution=%s attempt=%s reason=%s", grant.execution_id, grant.attempt, error
+        )
+        self.output.open(lease).fail(error)
+        attempt.stop(lost=True)
+
+    def stop(self, error: EngineError) -> None:
+        """Stops every handler, unheard. Each lease is held until its handler has really ended."""
+        for lease, attempt in self._running.items():
+            self.output.open(lease).fail(error)
+            attempt.stop(lost=True)
+
+    def guard(self) -> None:
+        """Has the clock look after the leases again; they, or their times, changed."""
+        if self._leases.next_expiry >= self._guard_at:
+            return  # the ring that is set comes first, and sets the next
+        if self._guard is not None:
+            self._guard.cancel()
+        self._guard_at = self._leases.next_expiry
+        self._guard = self._loop.call_at(self._guard_at, self._check_leases)
+
+    def _check_leases(self) -> None:
+        self._guard, self._guard_at = None, NEVER
+        for lease in self._leases.expired(self._loop.time()):
+            self.lose(lease, LeaseLost("LEASE_EXPIRED", "no renewal was answered in time"))
+        self.guard()
+
+    async def idle(self) -> None:
+        """Waits until no handler runs."""
+        await self._idle.wait()
+
+    def close(self) -> None:
+        """Lets go of the threads and the clock."""
+        if self._guard is not None:
+            self._guard.cancel()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    # What contexts say
+
+    async def emit(self, lease: bytes, kind: int, data: bytes) -> None:
+        """Sends a frame of a running attempt."""
+        if lease not in self._running:
+            raise LeaseLost("LEASE_STALE", "the attempt is over")
+        if len(data) > self.max_output_frame_bytes > 0:
+            raise PayloadTooLarge(
+                "PAYLOAD_TOO_LARGE",
+                f"a frame of {len(data)} bytes; the engine takes {self.max_output_frame_bytes}, cut it up",
+            )
+        await self.output.open(lease).emit(kind, data)
+
+    def report_progress(self, lease: bytes, percent: float | None, message: str | None) -> None:
+        """Sends the progress of a running attempt with the next message."""
+        self._leases.report_progress(lease, percent, message)
+        self._wake()
+
+    # One attempt
+
+    async def _run(self, attempt: Attempt) -> None:
+        lease = attempt.grant.lease
+        try:
+            outcome = await self._outcome(attempt)
+            if (output := self.output.find(lease)) is not None:
+                await output.flush()
+            if not attempt.is_lost:
+                self._leases.end(lease, outcome, self._loop.time())
+        finally:
+            if attempt.is_lost:
+                self._leases.drop(lease)
+            self.output.close(lease)
+            del self._running[lease]
+            self._slots[attempt.grant.pool].busy -= 1
+            if not self._running:
+                self._idle.set()
+            self._wake()
+
+    async def _outcome(self, attempt: Attempt) -> Outcome:
+        if attempt.task is None:
+            return Failed("unknown_task", f"this worker has no task {attempt.grant.kind}")
+        if attempt.stop_requested:
+            return Cancelled()
+        attempt.in_handler = True
+        try:
+            result = await self._call(attempt.task, attempt.grant.payload, attempt.context)
+            attempt.in_handler = False
+            encoded = attempt.task.handler.encode(result)
+        except (Exception, asyncio.CancelledError, SystemExit) as error:
+            attempt.in_handler = False
+            return self._outcome_of(attempt, error)
+        if len(encoded) > MAX_RESULT_BYTES:
+            return Failed(
+                "result_too_large",
+                f"{len(encoded)} bytes; return a reference",
+                "permanent",
+                non_retryable=True,
+            )
+        return Completed(encoded)
+
+    async def _call(self, task: Task[..., Any], payload: bytes, context: Context) -> Any:
+        handler = task.handler
+        try:
+            arguments = handler.arguments(payload, context)
+        except ValidationError as error:
+            raise Fail(str(error), type="invalid_input") from error
+        if handler.is_async:
+            return await task.function(*arguments)
+        run = contextvars.copy_context().run
+        return await self._loop.run_in_executor(self._threads, run, task.function, *arguments)
+
+    def _outcome_of(self, attempt: Attempt, error: BaseException) -> Outcome:
+        grant = attempt.grant
+        if not isinstance(error, Retry | Fail | Delay | FlowFabricError | asyncio.CancelledError):
+            logger.warning(
+                "attempt_failed execution=%s attempt=%s kind=%s",
+                *(grant.execution_id, grant.attempt, grant.kind),
+                exc_info=error,
+            )
+        return Cancelled() if attempt.stop_requested else outcome_of(error)

@@ -1,0 +1,141 @@
+"""The way to a gateway: its address, the token, the channel, and calls that survive a short outage."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import grpc
+
+from flowfabric._errors import EngineError, Unavailable, error_from_call
+
+DEFAULT_ADDRESS = "127.0.0.1:7433"
+
+# Grants and result pages carry payloads of up to 1 MiB each; gRPC's own limit of 4 MiB is too near.
+MAX_RECEIVE_BYTES = 64 * 1024 * 1024
+
+# 7 pauses of 50 ms to 2 s: a gateway that restarts is back within the 5 s they take together.
+TRIES = 8
+
+# A call that gets no answer at all, over a connection that died in silence, ends after this.
+CALL_TIMEOUT_S = 30.0
+
+Answer = TypeVar("Answer")
+Metadata = tuple[tuple[str, str], ...]
+
+
+def resolve_address(address: str | None) -> str:
+    """The gateway to talk to: what was given, else FF_ADDR, else this machine."""
+    return address or os.environ.get("FF_ADDR") or DEFAULT_ADDRESS
+
+
+def resolve_token(token: str | None) -> str:
+    """The token to show: what was given, else FF_API_TOKEN, else none."""
+    if token is None:
+        token = os.environ.get("FF_API_TOKEN") or None
+    if token is None:
+        return ""
+    if not token or not all("!" <= character <= "~" for character in token):
+        raise ValueError("the API token must be visible ASCII: no blanks, no control characters, not empty")
+    return token
+
+
+class Pause:
+    """Grows from one failure to the next, with jitter so that many clients do not return as one."""
+
+    def __init__(self, first: float = 0.05, longest: float = 2.0) -> None:
+        self._first = first
+        self._longest = longest
+        self._next = first
+
+    def next(self) -> float:
+        """Seconds to wait now."""
+        pause = self._next
+        self._next = min(self._longest, pause * 2)
+        return pause * random.uniform(0.75, 1.25)
+
+    def reset(self) -> None:
+        """Starts again after a success."""
+        self._next = self._first
+
+
+class Gateway:
+    """Where the gateways are and what to show them; opens channels to them."""
+
+    def __init__(self, address: str | None = None, token: str | None = None) -> None:
+        self.address = resolve_address(address)
+        token = resolve_token(token)
+        self.metadata: Metadata = (("authorization", f"Bearer {token}"),) if token else ()
+
+    def open_channel(self) -> grpc.aio.Channel:
+        """A channel with connections of its own, over all addresses the name resolves to."""
+        options = (
+            ("grpc.lb_policy_name", "round_robin"),
+            ("grpc.max_receive_message_length", MAX_RECEIVE_BYTES),
+            ("grpc.max_send_message_length", -1),
+            # Without it two channels share one connection, and a new session would go down the dead one.
+            ("grpc.use_local_subchannel_pool", 1),
+            # gRPC's own pauses of 1 s to 2 min would hide a gateway that is back; the first is also the
+            # longest a connection may take to come about.
+            ("grpc.min_reconnect_backoff_ms", 5000),
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 2000),
+        )
+        return grpc.aio.insecure_channel(self.address, options=options)
+
+
+class Calls:
+    """Unary calls over one channel."""
+
+    def __init__(self, gateway: Gateway, channel: grpc.aio.Channel) -> None:
+        self._gateway = gateway
+        self._channel = channel
+
+    async def call(
+        self,
+        method: Callable[..., Awaitable[Answer]],
+        request: Any,
+        *,
+        retry_safe: bool = True,
+    ) -> Answer:
+        """The answer, after retries while nobody answers.
+
+        A call that is not safe to repeat is repeated only while there was no connection, which means
+        it was never sent.
+        """
+        await self.connect()
+        pause = Pause()
+        for tries_left in range(TRIES - 1, -1, -1):
+            try:
+                return await method(request, metadata=self._gateway.metadata, timeout=CALL_TIMEOUT_S)
+            except grpc.aio.AioRpcError as failure:
+                error = error_from_call(failure)
+                if not (retry_safe and tries_left and isinstance(error, Unavailable)):
+                    raise error from None
+            await asyncio.sleep(error.retry_after or pause.next())
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    async def connect(self) -> None:
+        """Waits until the channel is connected; Unavailable when it repeatedly cannot."""
+        state = self._channel.get_state(try_to_connect=True)
+        if state is grpc.ChannelConnectivity.READY:
+            return
+        pause = Pause()
+        tries_left = TRIES
+        while state is not grpc.ChannelConnectivity.READY:
+            if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                tries_left -= 1
+                if not tries_left:
+                    raise no_gateway(self._gateway.address)
+                await asyncio.sleep(pause.next())
+            else:
+                await self._channel.wait_for_state_change(state)
+            state = self._channel.get_state(try_to_connect=True)
+
+
+def no_gateway(address: str) -> EngineError:
+    """The error for an address where nobody listens."""
+    return Unavailable("UNAVAILABLE", f"no gateway answers at {address}", retryable=True)

@@ -1,0 +1,140 @@
+"""What a running attempt knows of itself and can say while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from flowfabric import _codec, _wire
+from flowfabric._execution import FrameKind
+from flowfabric._outcome import clip
+from flowfabric_api.worker.v1 import worker_pb2 as pb
+
+PROGRESS_BYTES = 1024
+
+
+class Reporter(Protocol):
+    """Where a context takes what the attempt says; the worker, or a test's stand-in."""
+
+    async def emit(self, lease: bytes, kind: int, data: bytes) -> None:
+        """Sends a frame, after a pause when too many are not acknowledged yet."""
+
+    def report_progress(self, lease: bytes, percent: float | None, message: str | None) -> None:
+        """Sends the progress with the next message."""
+
+
+class Context:
+    """One attempt, as its handler sees it."""
+
+    __slots__ = ("_cancelled", "_grant", "_is_cancelled", "_loop", "_reporter")
+
+    def __init__(self, grant: pb.Grant, reporter: Reporter, loop: asyncio.AbstractEventLoop) -> None:
+        self._grant = grant
+        self._reporter = reporter
+        self._loop = loop
+        self._is_cancelled = False
+        self._cancelled: asyncio.Event | None = None
+
+    @property
+    def execution_id(self) -> str:
+        """Name of the execution."""
+        return self._grant.execution_id
+
+    @property
+    def attempt(self) -> int:
+        """Number of this attempt, from 1."""
+        return self._grant.attempt
+
+    @property
+    def kind(self) -> str:
+        """What is to be done."""
+        return self._grant.kind
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the execution expires."""
+        return _wire.read_time(self._grant, "deadline")
+
+    @property
+    def attempt_deadline(self) -> datetime | None:
+        """When this attempt is ended."""
+        return _wire.read_time(self._grant, "attempt_deadline")
+
+    @property
+    def traceparent(self) -> str:
+        """W3C trace context of the submitter."""
+        return self._grant.traceparent
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the attempt should stop: cancel was requested, or its lease is lost."""
+        return self._is_cancelled
+
+    @property
+    def cancelled(self) -> asyncio.Event:
+        """Set when the attempt should stop; for handlers that wait for it beside something else."""
+        if self._cancelled is None:
+            self._cancelled = asyncio.Event()
+            if self._is_cancelled:
+                self._cancelled.set()
+        return self._cancelled
+
+    def mark_cancelled(self) -> None:
+        """Tells the handler to stop; for the worker and for tests."""
+        self._is_cancelled = True
+        if self._cancelled is not None:
+            self._cancelled.set()
+
+    async def emit(self, data: object, kind: FrameKind = FrameKind.EVENT) -> None:
+        """Sends one frame of output: bytes and text as they are, everything else as JSON.
+
+        Waits while too much is on its way, so that a fast handler cannot outrun the engine.
+
+        Raises:
+            LeaseLost: nobody listens any more; stop.
+            PayloadTooLarge: the frame is over the engine's limit; cut it up.
+        """
+        await self._reporter.emit(self._grant.lease, int(kind), frame_bytes(data))
+
+    def emit_sync(self, data: object, kind: FrameKind = FrameKind.EVENT) -> None:
+        """The same for handlers that run in a thread."""
+        self._refuse_loop_thread("emit")
+        asyncio.run_coroutine_threadsafe(self.emit(data, kind), self._loop).result()
+
+    async def progress(self, percent: float | None = None, message: str | None = None) -> None:
+        """Says how far it is; None leaves what was said before. The latest word counts."""
+        self._progress(percent, message, self._reporter.report_progress)
+
+    def progress_sync(self, percent: float | None = None, message: str | None = None) -> None:
+        """The same for handlers that run in a thread."""
+        self._refuse_loop_thread("progress")
+
+        def hand_over(lease: bytes, percent: float | None, message: str | None) -> None:
+            self._loop.call_soon_threadsafe(self._reporter.report_progress, lease, percent, message)
+
+        self._progress(percent, message, hand_over)
+
+    def _progress(
+        self,
+        percent: float | None,
+        message: str | None,
+        report: Callable[[bytes, float | None, str | None], None],
+    ) -> None:
+        if percent is not None and not 0 <= percent <= 100:
+            raise ValueError(f"percent must be 0 to 100, not {percent}")
+        report(self._grant.lease, percent, None if message is None else clip(message, PROGRESS_BYTES))
+
+    def _refuse_loop_thread(self, name: str) -> None:
+        try:
+            running = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        if running is self._loop:
+            raise RuntimeError(f"await context.{name}(...) here: {name}_sync is for handlers in threads")
+
+
+def frame_bytes(data: object) -> bytes:
+    """The bytes of a frame: unlike a result, text goes as it is."""
+    return data.encode("utf-8", "replace") if isinstance(data, str) else _codec.encode(data)

@@ -1,0 +1,119 @@
+"""The leases a worker holds, and what it has yet to say about them. Outlives every session.
+
+A lease is held from its grant until its outcome is acknowledged or it is lost. While its handler runs,
+the worker's own clock guards it: `expired` names the leases whose handlers must stop because the
+engine may give their work away. Pure state: time comes in as an argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from flowfabric._outcome import Completed, Failed, Outcome
+
+NEVER = float("inf")
+
+
+@dataclass(slots=True)
+class Held:
+    """One lease."""
+
+    lease: bytes
+    valid_until: float
+    """By the worker's clock; never later than by the engine's."""
+    outcome: Outcome | None = None
+    """None while the handler runs."""
+
+
+@dataclass(slots=True)
+class Report:
+    """The latest progress of one lease; None leaves what was said before."""
+
+    percent: float | None
+    message: str | None
+
+
+class Leases:
+    """Everything a worker holds, by lease."""
+
+    def __init__(self) -> None:
+        self.held: dict[bytes, Held] = {}
+        self.unsent: dict[bytes, Outcome] = {}
+        """Outcomes for the next message, oldest first."""
+        self.reports: dict[bytes, Report] = {}
+        """Progress for the next message."""
+        self.next_expiry = NEVER
+        """No lease runs out before this."""
+        self._retry: list[bytes] = []
+
+    def grant(self, lease: bytes, valid_until: float) -> None:
+        """Holds a new lease."""
+        self.held[lease] = Held(lease, valid_until)
+        self.next_expiry = min(self.next_expiry, valid_until)
+
+    def end(self, lease: bytes, outcome: Outcome, now: float) -> bool:
+        """Takes the outcome of a handler; False when the lease is lost, so that nobody may hear it."""
+        held = self.held.get(lease)
+        if held is None or held.outcome is not None:
+            return False
+        if held.valid_until <= now:
+            self.drop(lease)
+            return False
+        held.outcome = outcome
+        self.unsent[lease] = outcome
+        return True
+
+    def refuse(self, lease: bytes, reason: str) -> bool:
+        """Puts a failure in the place of a result the engine will not take; False if there is none."""
+        held = self.held.get(lease)
+        if held is None or not isinstance(held.outcome, Completed):
+            return False
+        held.outcome = Failed("result_refused", reason, "permanent", non_retryable=True)
+        self.unsent[lease] = held.outcome
+        return True
+
+    def retry(self, lease: bytes) -> None:
+        """Sends an outcome again with the next renewal: the engine could not take it now."""
+        if lease in self.held:
+            self._retry.append(lease)
+
+    def drop(self, lease: bytes) -> bool:
+        """Forgets a lease; False when it was not held."""
+        self.unsent.pop(lease, None)
+        self.reports.pop(lease, None)
+        return self.held.pop(lease, None) is not None
+
+    def report_progress(self, lease: bytes, percent: float | None, message: str | None) -> None:
+        """Takes the progress of a running handler; the latest word counts."""
+        if lease not in self.held:
+            return
+        report = self.reports.setdefault(lease, Report(None, None))
+        if percent is not None:
+            report.percent = percent
+        if message is not None:
+            report.message = message
+
+    def renew(self, leases: Iterable[bytes], valid_until: float) -> None:
+        """Takes the engine's word that these leases are good until then."""
+        for lease in leases:
+            if (held := self.held.get(lease)) is not None:
+                held.valid_until = max(held.valid_until, valid_until)
+
+    def expired(self, now: float) -> list[bytes]:
+        """Leases of running handlers that ran out. Ended ones wait for their answer, however late."""
+        running = [held for held in self.held.values() if held.outcome is None]
+        self.next_expiry = min((h.valid_until for h in running if h.valid_until > now), default=NEVER)
+        return [held.lease for held in running if held.valid_until <= now]
+
+    def requeue_refused(self) -> None:
+        """Queues the outcomes that the engine could not take."""
+        for lease in self._retry:
+            if (held := self.held.get(lease)) is not None and held.outcome is not None:
+                self.unsent[lease] = held.outcome
+        self._retry.clear()
+
+    def requeue_all(self) -> None:
+        """Queues every unanswered outcome: a new session knows of none."""
+        self._retry.clear()
+        self.unsent = {held.lease: held.outcome for held in self.held.values() if held.outcome}

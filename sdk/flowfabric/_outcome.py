@@ -1,0 +1,130 @@
+"""How an attempt ends: what handlers raise to say so, and what travels to the engine."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+
+from flowfabric import _wire
+from flowfabric._execution import Duration
+from flowfabric_api.worker.v1 import worker_pb2 as pb
+
+TYPE_BYTES = 256
+MESSAGE_BYTES = 4096
+
+
+class Retry(Exception):
+    """Raised by a handler: this attempt failed, try again, after the delay if there is one."""
+
+    def __init__(self, delay: Duration | None = None, message: str = "", *, category: str = "") -> None:
+        super().__init__(message)
+        self.delay = delay
+        self.message = message
+        self.category = category
+
+
+class Fail(Exception):
+    """Raised by a handler: this failed and will fail again, so the execution ends now."""
+
+    def __init__(self, message: str = "", *, type: str = "Fail", category: str = "permanent") -> None:
+        super().__init__(message)
+        self.message = message
+        self.type = type
+        self.category = category
+
+
+class Delay(Exception):
+    """Raised by a handler: not now; the same attempt is queued again after the delay."""
+
+    def __init__(self, delay: Duration) -> None:
+        super().__init__(f"delayed by {delay}")
+        self.delay = delay
+
+
+@dataclass(slots=True)
+class Completed:
+    """The attempt has a result."""
+
+    result: bytes
+
+    def put(self, outcome: pb.Outcome) -> None:
+        """Writes this outcome."""
+        outcome.completed.result = self.result
+
+    def size(self) -> int:
+        """Bytes on the wire, roughly."""
+        return len(self.result)
+
+
+@dataclass(slots=True)
+class Failed:
+    """The attempt failed; the stored policy decides whether there is another."""
+
+    type: str
+    message: str = ""
+    category: str = ""
+    non_retryable: bool = False
+    retry_delay: Duration | None = None
+
+    def put(self, outcome: pb.Outcome) -> None:
+        """Writes this outcome."""
+        failed = outcome.failed
+        failed.type = clip(self.type, TYPE_BYTES)
+        failed.message = clip(self.message, MESSAGE_BYTES)
+        failed.category = clip(self.category, TYPE_BYTES)
+        failed.non_retryable = self.non_retryable
+        _wire.put_duration(failed.retry_delay, self.retry_delay)
+
+    def size(self) -> int:
+        """Bytes on the wire, at most."""
+        return MESSAGE_BYTES + 2 * TYPE_BYTES
+
+
+@dataclass(slots=True)
+class Delayed:
+    """The attempt goes on later."""
+
+    delay: Duration
+
+    def put(self, outcome: pb.Outcome) -> None:
+        """Writes this outcome."""
+        _wire.put_duration(outcome.delayed.delay, self.delay)
+
+    def size(self) -> int:
+        """Bytes on the wire, roughly."""
+        return 16
+
+
+@dataclass(slots=True)
+class Cancelled:
+    """The attempt stopped because it was asked to."""
+
+    def put(self, outcome: pb.Outcome) -> None:
+        """Writes this outcome."""
+        outcome.cancelled.SetInParent()
+
+    def size(self) -> int:
+        """Bytes on the wire, roughly."""
+        return 0
+
+
+Outcome = Completed | Failed | Delayed | Cancelled
+
+
+def outcome_of(error: BaseException) -> Outcome:
+    """What the exception that ended a handler means."""
+    match error:
+        case Delay():
+            return Delayed(error.delay)
+        case Retry():
+            return Failed("Retry", error.message, error.category, retry_delay=error.delay)
+        case Fail():
+            return Failed(error.type, error.message, error.category, non_retryable=True)
+        case _:
+            message = "".join(traceback.format_exception_only(error)).strip()
+            return Failed(type(error).__name__, message.removeprefix(f"{type(error).__name__}: "))
+
+
+def clip(text: str, limit: int) -> str:
+    """The text as the wire can carry it: valid UTF-8 of at most so many bytes."""
+    return text.encode("utf-8", "replace")[:limit].decode("utf-8", "ignore")

@@ -1,0 +1,275 @@
+"""The worker's half of one Session stream, without the stream.
+
+`receive` takes a message and says what follows from it; `outgoing` makes the next message of
+everything there is to say at that moment. Time comes in as an argument, nothing waits, nothing is
+sent. A session is thrown away with its stream; what outlives it is in `Leases` and `Slots`.
+docs/reference/worker-protocol.md tells the conversation; tests/unit/sdk/test_session.py plays it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from google.rpc import code_pb2, status_pb2
+
+from flowfabric._errors import EngineError, error_from_status
+from flowfabric._leases import NEVER, Leases
+from flowfabric._wire import read_seconds
+from flowfabric_api.worker.v1 import worker_pb2 as pb
+
+# Outcomes of one message, so that results of 1 MiB each stay under the 4 MiB that servers take.
+MESSAGE_BYTES = 2 * 1024 * 1024
+
+# Trouble of the moment: the same outcome may be taken later.
+TRY_LATER = frozenset({code_pb2.ABORTED, code_pb2.RESOURCE_EXHAUSTED, code_pb2.UNAVAILABLE})
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Slots that serve the same lanes with the same capabilities."""
+
+    lanes: Sequence[str] = ("default",)
+    capabilities: Sequence[str] = ()
+    slots: int = 8
+
+
+@dataclass(slots=True)
+class Slots:
+    """How many handlers a pool may run and how many it does."""
+
+    total: int
+    busy: int = 0
+
+    @property
+    def free(self) -> int:
+        """Room for this many grants."""
+        return max(0, self.total - self.busy)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who the worker is; the same in every session."""
+
+    worker_id: str
+    identity: str
+    namespace: str
+    sdk_version: str
+    pools: Sequence[Pool]
+    kinds: Sequence[str]
+
+
+@dataclass(slots=True)
+class Effects:
+    """What follows from one message."""
+
+    welcomed: bool = False
+    grants: list[pb.Grant] = field(default_factory=list)
+    lost: list[tuple[bytes, EngineError]] = field(default_factory=list)
+    cancels: list[pb.CancelRequested] = field(default_factory=list)
+    refused: list[tuple[bytes, EngineError]] = field(default_factory=list)
+    """Outcomes that the engine did not take."""
+    go_away: pb.GoAway | None = None
+
+
+class Session:
+    """The conversation of one stream."""
+
+    def __init__(self, identity: Identity, leases: Leases, slots: Sequence[Slots]) -> None:
+        self._identity = identity
+        self._leases = leases
+        self._slots = slots
+        self._said_hello = False
+        self._said_drain = False
+        self._seen = [0] * len(slots)
+        self._limits = [0] * len(slots)
+        self._sequence = 0
+        self._unanswered: dict[int, tuple[float, list[bytes]]] = {}
+        self._refusals: dict[bytes, str] = {}
+        self._offer_ttl = 0.0
+        self._renew_interval = 0.0
+        self.lease_ttl = 0.0
+        self.max_output_frame_bytes = 0
+        self.renew_at = NEVER
+        """When `outgoing` will have a Renew."""
+        self.is_welcome = False
+        self.is_draining = False
+        """No more grants wanted."""
+        self.is_leaving = False
+        """The gateway is going: no more grants from it."""
+        self.is_replaced = False
+        """A newer session speaks for the worker; this one only listens."""
+
+    # Incoming
+
+    def receive(self, message: pb.SessionResponse, now: float) -> Effects:
+        """What follows from a message."""
+        effects = Effects()
+        if message.HasField("welcome"):
+            self._receive_welcome(message.welcome, effects, now)
+        for grant in message.grants:
+            self._receive_grant(grant, effects, now)
+        if message.HasField("renew_result"):
+            self._receive_renewal(message.renew_result, effects)
+        for result in message.outcome_results:
+            self._receive_verdict(result, effects)
+        self._lose(message.lost, effects)
+        effects.cancels.extend(message.cancels)
+        if message.HasField("go_away"):
+            self.is_leaving = True
+            effects.go_away = message.go_away
+        return effects
+
+    def _receive_welcome(self, welcome: pb.Welcome, effects: Effects, now: float) -> None:
+        self.lease_ttl = read_seconds(welcome.lease_ttl)
+        self._renew_interval = read_seconds(welcome.renew_interval)
+        self._offer_ttl = read_seconds(welcome.offer_ttl)
+        self.max_output_frame_bytes = welcome.max_output_frame_bytes
+        self.is_welcome = effects.welcomed = True
+        self._lose(welcome.lease_exceptions, effects)
+        self._leases.requeue_all()
+        # What is held from before is confirmed at once: nobody knows how much of its time is left.
+        self.renew_at = now if self._leases.held else now + self._renew_interval
+
+    def _receive_grant(self, grant: pb.Grant, effects: Effects, now: float) -> None:
+        if not 0 <= grant.pool < len(self._slots):
+            self._refuse(grant.lease, f"there is no pool {grant.pool}", now)
+            return
+        if grant.number <= self._seen[grant.pool]:
+            return  # a repeat
+        self._seen[grant.pool] = grant.number
+        if grant.lease in self._leases.held:
+            return
+        if self.is_draining or self.is_leaving:
+            self._refuse(grant.lease, "the worker is leaving", now)
+            return
+        self._leases.grant(grant.lease, now + self._offer_ttl)
+        self._slots[grant.pool].busy += 1
+        effects.grants.append(grant)
+
+    def _refuse(self, lease: bytes, reason: str, now: float) -> None:
+        self._refusals[lease] = reason
+        self.renew_at = min(self.renew_at, now)
+
+    def _receive_renewal(self, result: pb.RenewResult, effects: Effects) -> None:
+        sent = self._unanswered.pop(result.sequence, None)
+        if sent is None:
+            return
+        for sequence in [number for number in self._unanswered if number < result.sequence]:
+            del self._unanswered[sequence]  # answers come in order: the earlier ones will never
+        self._lose(result.exceptions, effects)
+        sent_at, leases = sent
+        self._leases.renew(leases, sent_at + (read_seconds(result.ttl) or self.lease_ttl))
+
+    def _receive_verdict(self, result: pb.OutcomeResult, effects: Effects) -> None:
+        code = result.status.code
+        if code == code_pb2.OK:
+            self._leases.drop(result.lease)
+        elif code in TRY_LATER:
+            self._leases.retry(result.lease)
+        else:
+            error = error_from_status(result.status)
+            effects.refused.append((result.lease, error))
+            # A result that is too large, say, would be refused for ever: let the execution fail
+            # and say why, instead of waiting for its lease to run out.
+            if code != code_pb2.INVALID_ARGUMENT or not self._leases.refuse(result.lease, str(error)):
+                self._leases.drop(result.lease)
+
+    def _lose(self, exceptions: Iterable[pb.LeaseException], effects: Effects) -> None:
+        for exception in exceptions:
+            if self._leases.drop(exception.lease):
+                effects.lost.append((exception.lease, error_from_status(exception.status)))
+
+    # Outgoing
+
+    def renew_now(self, now: float) -> None:
+        """Says at once what is held, which lets go of the rest."""
+        if self.is_welcome:
+            self.renew_at = min(self.renew_at, now)
+
+    def outgoing(self, now: float) -> pb.SessionRequest | None:
+        """Everything to say at this moment, in one message; None when there is nothing."""
+        if not self._said_hello:
+            return self._hello()
+        if not self.is_welcome or self.is_replaced:
+            return None
+        request = pb.SessionRequest()
+        is_worth_sending = self._put_credits(request)
+        if now >= self.renew_at:
+            self._put_renew(request.renew, now)
+            is_worth_sending = True
+        if self._leases.unsent:
+            self._put_outcomes(request)
+            is_worth_sending = True
+        if self._leases.reports:
+            self._put_progress(request)
+            is_worth_sending = True
+        if self.is_draining and not self._said_drain:
+            request.drain.reason = "the worker is shutting down"
+            self._said_drain = is_worth_sending = True
+        return request if is_worth_sending else None
+
+    def is_silent(self, now: float) -> bool:
+        """Whether renewals go unanswered for so long that another connection should be tried.
+
+        Two intervals are at most two thirds of a lease: a third is left to find another gateway.
+        """
+        oldest = next(iter(self._unanswered.values()), None)
+        return oldest is not None and now - oldest[0] > 2 * self._renew_interval
+
+    def _hello(self) -> pb.SessionRequest:
+        request = pb.SessionRequest()
+        hello, identity = request.hello, self._identity
+        hello.worker_id = identity.worker_id
+        hello.identity = identity.identity
+        hello.sdk_name = "flowfabric-python"
+        hello.sdk_version = identity.sdk_version
+        hello.namespace = identity.namespace
+        hello.kinds.extend(identity.kinds)
+        hello.held_leases.extend(self._leases.held)
+        for pool in identity.pools:
+            hello.pools.add(lanes=pool.lanes, capabilities=pool.capabilities, slots=pool.slots)
+        self._put_credits(request)
+        self._said_hello = True
+        return request
+
+    def _put_credits(self, request: pb.SessionRequest) -> bool:
+        if self.is_draining or self.is_leaving:
+            return False
+        is_raised = False
+        for index, slots in enumerate(self._slots):
+            limit = self._seen[index] + slots.free
+            if limit > self._limits[index]:
+                self._limits[index] = limit
+                request.credits.add(pool=index, limit=limit)
+                is_raised = True
+        return is_raised
+
+    def _put_renew(self, renew: pb.Renew, now: float) -> None:
+        self._sequence += 1
+        leases = list(self._leases.held)
+        self._unanswered[self._sequence] = (now, leases)
+        self._leases.requeue_refused()
+        renew.sequence = self._sequence
+        renew.leases.extend(leases)
+        renew.seen_grant_numbers.extend(self._seen)
+        for lease, reason in self._refusals.items():
+            status = status_pb2.Status(code=code_pb2.UNAVAILABLE, message=reason)
+            renew.refusals.add(lease=lease, reason=status)
+        self._refusals.clear()
+        self.renew_at = now + self._renew_interval
+
+    def _put_outcomes(self, request: pb.SessionRequest) -> None:
+        unsent, size = self._leases.unsent, 0
+        for lease in list(unsent):
+            outcome = unsent[lease]
+            size += outcome.size() + len(lease)
+            if request.outcomes and size > MESSAGE_BYTES:
+                return
+            outcome.put(request.outcomes.add(lease=lease))
+            del unsent[lease]
+
+    def _put_progress(self, request: pb.SessionRequest) -> None:
+        for lease, report in self._leases.reports.items():
+            request.progress.add(lease=lease, percent=report.percent, message=report.message)
+        self._leases.reports.clear()

@@ -1,0 +1,69 @@
+"""Many submissions in few messages."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+from flowfabric import _wire
+from flowfabric._channel import Calls
+from flowfabric._errors import EngineError, error_from_status
+from flowfabric._execution import Spec, Submission
+from flowfabric_api.execution.v1 import execution_pb2 as pb
+
+# The engine takes 1,000 a call; gRPC servers take 4 MiB a message unless told otherwise.
+MAX_ITEMS = 1000
+MAX_BYTES = 3 * 1024 * 1024
+
+Method = Callable[..., Awaitable[pb.BulkCreateExecutionsResponse]]
+
+
+def create_request(spec: Spec, namespace: str, *, retry_safe: bool) -> pb.CreateExecutionRequest:
+    """The request for one execution, with a key of its own if it is to be safe to repeat."""
+    request = pb.CreateExecutionRequest()
+    _wire.put_spec(request, spec, namespace)
+    if retry_safe and not request.idempotency_key:
+        request.idempotency_key = uuid.uuid4().hex
+    return request
+
+
+def chunks(requests: Sequence[pb.CreateExecutionRequest]) -> Iterator[pb.BulkCreateExecutionsRequest]:
+    """The requests in as few messages as the limits allow; an oversized one travels alone."""
+    chunk, size = pb.BulkCreateExecutionsRequest(), 0
+    for request in requests:
+        request_size = request.ByteSize() + 8
+        if chunk.requests and (len(chunk.requests) == MAX_ITEMS or size + request_size > MAX_BYTES):
+            yield chunk
+            chunk, size = pb.BulkCreateExecutionsRequest(), 0
+        chunk.requests.append(request)
+        size += request_size
+    if chunk.requests:
+        yield chunk
+
+
+async def submit_chunks(
+    calls: Calls, method: Method, requests: Sequence[pb.CreateExecutionRequest]
+) -> list[Submission | EngineError]:
+    """One verdict a request, in their order.
+
+    When a whole call fails, it is raised if nothing was submitted before; otherwise what follows has
+    that error for its verdict, so that nobody loses sight of what was submitted.
+    """
+    verdicts: list[Submission | EngineError] = []
+    for chunk in chunks(requests):
+        safe = all(request.idempotency_key for request in chunk.requests)
+        try:
+            response = await calls.call(method, chunk, retry_safe=safe)
+        except EngineError as error:
+            if not verdicts:
+                raise
+            return verdicts + [error] * (len(requests) - len(verdicts))
+        verdicts += [verdict(result) for result in response.results]
+    return verdicts
+
+
+def verdict(result: pb.CreateExecutionResult) -> Submission | EngineError:
+    """What became of one request."""
+    if result.status.code:
+        return error_from_status(result.status)
+    return Submission(result.execution_id, result.duplicate)
