@@ -201,14 +201,13 @@ def test_every_node_of_a_cluster_serves_its_slots(clean_valkey_cluster: ValkeyCl
 @pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="the kernel's parent death signal is Linux's"
 )
-def test_a_server_dies_with_its_killed_parent() -> None:
+def test_a_server_dies_with_its_killed_parent(tmp_path: Path) -> None:
     program = (
         "import sys; from flowfabric._valkey import ValkeyServer; "
-        "server = ValkeyServer(append_only=False).start(); print(server.pid, flush=True); sys.stdin.read()"
+        "server = ValkeyServer(data_dir=sys.argv[1]).start(); print(server.pid, flush=True); sys.stdin.read()"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as parent:
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         server = int(parent.stdout.readline())
         watched = os.pidfd_open(server)
