@@ -91,7 +91,8 @@ def test_depths_and_lanes_are_known(scenario: Scenario) -> None:
 
 def reconcile(scenario: Scenario, index: str) -> int:
     """Repairs of the passes over an index until one finds nothing, two entries at a time."""
-    offset = repaired = of_pass = count = 0
+    repaired = of_pass = offset = 0
+    count: int
     for _ in range(100):
         offset, count = scenario.call("index_reconcile", index, offset, 2, 30_000)
         repaired, of_pass = repaired + count, of_pass + count

@@ -100,7 +100,8 @@ class Scenario:
         flat_fields = [part for pair in fields.items() for part in pair]
         return [
             id, idempotency, idempotency_ttl_ms, fingerprint, payload,
-            queue, priority, delay_until_ms, deadline_ms, len(flat_tags), len(flat_fields), *flat_tags, *flat_fields,
+            queue, priority, delay_until_ms, deadline_ms,
+            len(flat_tags), len(flat_fields), *flat_tags, *flat_fields,
         ]  # fmt: skip
 
     def create_many(self, *items: list[Argument]) -> list[list[bytes | int]]:
