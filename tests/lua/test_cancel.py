@@ -45,7 +45,7 @@ def test_the_worker_of_an_active_execution_is_asked_to_stop(scenario: Scenario) 
 
     stop_at = scenario.engine.now_ms + GRACE_MS
     assert scenario.renew(grant.lease) == [f"CANCEL {stop_at} not needed".encode()]
-    assert scenario.published("ff:gateway:gateway-1")[-1].startswith(f"cancel {grant.id} ".encode())
+    assert scenario.published("ff:gateway:gateway-1")[-1].startswith(f"cancel {grant.lease} ".encode())
     assert scenario.events(grant.id)[-1] == "cancel_requested"
     scenario.assert_sound()
 
