@@ -41,7 +41,8 @@ def watch_channel(partition: int, execution_id: str) -> str:
 
 
 def gateway_channel(gateway_id: str) -> str:
-    """Pub/sub: "<cancel|lost|superseded> <subject> <lease or session> <text>" for one gateway."""
+    """Pub/sub: "cancel <lease> <stop at ms> <reason>", "lost <lease> <code>" or
+    "superseded <worker> <session>", for one gateway."""
     return f"ff:gateway:{gateway_id}"
 
 

@@ -1,4 +1,4 @@
-"""The one interceptor of our gRPC servers: token, errors, metrics; and how servers and channels are set up."""
+"""The one interceptor of our gRPC servers (token, errors, metrics), and how servers are set up."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SERVER_OPTIONS = (
 )
 
 
-class Door(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+class Door(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     """Lets calls in and turns errors into statuses."""
 
     def __init__(self, api_token: str) -> None:

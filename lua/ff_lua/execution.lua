@@ -169,7 +169,7 @@ do
     if x.state == 'active' and grace_ms > 0 then
       local stop_at = math.min(now + grace_ms, tonumber(x.deadline_at or math.huge))
       redis.call('ZADD', prefix .. 'deadline', 'LT', stop_at, id)
-      ff.tell_holder(x, 'cancel', x.lease_id, string.format('%.0f', stop_at) .. ' ' .. x.cancel_reason)
+      ff.tell_holder(x, 'cancel', string.format('%.0f', stop_at) .. ' ' .. x.cancel_reason)
       ff.save(x)
       ff.event(x, 'cancel_requested', reason)
       return { 'OK', 'active' }
@@ -182,7 +182,7 @@ do
   function ff.cancel_now(x, operation, now, answer)
     if x.state == 'active' then
       if not answer then
-        ff.tell_holder(x, 'lost', x.lease_id, 'LEASE_REVOKED')
+        ff.tell_holder(x, 'lost', 'LEASE_REVOKED')
       end
       ff.end_lease(x, 'cancelled', answer or 'LEASE_REVOKED', now)
     end

@@ -8,7 +8,7 @@ do
     end
     local reclaims = tonumber(x.reclaims or 0) + 1
     local event = code == 'LEASE_REVOKED' and 'lease_revoked' or 'lease_expired'
-    ff.tell_holder(x, 'lost', x.lease_id, code)
+    ff.tell_holder(x, 'lost', code)
     ff.end_lease(x, event, code, now)
     ff.set(x, 'reclaims', reclaims)
     local delay_ms = ff.policy(x, 'reclaim_delay_ms')

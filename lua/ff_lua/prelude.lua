@@ -289,10 +289,11 @@ do
     return nil
   end
 
-  -- Tells the gateway that holds a lease: "<word> <execution id> <lease id> <text>".
-  function ff.tell_holder(x, word, lease_id, text)
+  -- Tells the gateway that holds the lease in force: "<word> <lease> <text>".
+  function ff.tell_holder(x, word, text)
     if x.holder and x.holder ~= '' then
-      redis.call('PUBLISH', 'ff:gateway:' .. x.holder, word .. ' ' .. x.id .. ' ' .. lease_id .. ' ' .. text)
+      local lease = x.id .. ':' .. x.attempt .. ':' .. x.epoch .. ':' .. x.lease_id
+      redis.call('PUBLISH', 'ff:gateway:' .. x.holder, word .. ' ' .. lease .. ' ' .. text)
     end
   end
 end

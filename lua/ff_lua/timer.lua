@@ -29,7 +29,7 @@ do
       if x.state ~= 'active' or x.index ~= 'offered' then
         return false
       end
-      ff.tell_holder(x, 'lost', x.lease_id, 'LEASE_EXPIRED')
+      ff.tell_holder(x, 'lost', 'LEASE_EXPIRED')
       ff.release(x, now)
       return true
     end)
@@ -84,7 +84,7 @@ do
       if x.state ~= 'active' then
         return false
       end
-      ff.tell_holder(x, 'lost', x.lease_id, 'LEASE_REVOKED')
+      ff.tell_holder(x, 'lost', 'LEASE_REVOKED')
       ff.fail(x, {
         type = 'attempt_timeout', message = 'the attempt took longer than ' .. x.attempt_timeout_ms .. ' ms',
         category = 'timeout', final = false, ending = 'attempt_timeout', code = 'LEASE_REVOKED',
@@ -110,7 +110,7 @@ do
         return true
       end
       if x.state == 'active' then
-        ff.tell_holder(x, 'lost', x.lease_id, 'LEASE_REVOKED')
+        ff.tell_holder(x, 'lost', 'LEASE_REVOKED')
         ff.end_lease(x, 'execution_deadline', 'LEASE_REVOKED', now)
       end
       ff.set(x, 'failure_type', 'execution_deadline')

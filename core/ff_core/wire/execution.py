@@ -14,7 +14,7 @@ from ff_core.errors import EngineError, ErrorCode, invalid
 from ff_core.execution import ExecutionRecord, NewExecution
 from ff_core.state import State, vector_of
 from ff_core.wire import names
-from ff_core.wire.time import duration, point_ms, span_ms, timestamp
+from ff_core.wire.time import duration, point, point_ms, span_ms, timestamp
 from flowfabric_api.execution.v1 import execution_pb2 as pb
 
 MAX_PRIORITY = 9000
@@ -86,8 +86,8 @@ def new_policy(policy: pb.Policy) -> dict[str, object]:
     _whole(found, policy, "max_replays", 0, 1_000_000)
     _whole(found, policy, "output_max_frames", 1, 1_000_000)
     _whole(found, policy, "output_max_bytes", 1, 1 << 32)
-    _span(found, policy, "reclaim_delay", "reclaim_delay_ms", "spec.policy.", 0)
-    _span(found, policy, "retention", "retention_ms", "spec.policy.", 0)
+    _span(found, policy, "reclaim_delay", "reclaim_delay_ms", "spec.policy.")
+    _span(found, policy, "retention", "retention_ms", "spec.policy.")
     for field in ("retryable_categories", "non_retryable_categories"):
         categories = [names.name(word, f"spec.policy.{field}") for word in getattr(policy, field)]
         if len(categories) > 32:
@@ -95,8 +95,8 @@ def new_policy(policy: pb.Policy) -> dict[str, object]:
         if categories:
             found[field] = sorted(categories)
     backoff = policy.backoff
-    _span(found, backoff, "initial", "backoff_initial_ms", "spec.policy.backoff.", 0)
-    _span(found, backoff, "max", "backoff_max_ms", "spec.policy.backoff.", 0)
+    _span(found, backoff, "initial", "backoff_initial_ms", "spec.policy.backoff.")
+    _span(found, backoff, "max", "backoff_max_ms", "spec.policy.backoff.")
     if backoff.HasField("multiplier"):
         if not (math.isfinite(backoff.multiplier) and 1 <= backoff.multiplier <= 100):
             raise invalid("spec.policy.backoff.multiplier", "1 to 100")
@@ -116,9 +116,9 @@ def _whole(found: dict[str, object], policy: pb.Policy, field: str, least: int, 
         found[field] = value
 
 
-def _span(found: dict[str, object], holder: Any, field: str, stored: str, path: str, least: int) -> None:
+def _span(found: dict[str, object], holder: Any, field: str, stored: str, path: str) -> None:
     if holder.HasField(field):
-        found[stored] = span_ms(getattr(holder, field), path + field, least=least)
+        found[stored] = span_ms(getattr(holder, field), path + field)
 
 
 HasCapableWorker = Callable[[str], bool]
@@ -159,7 +159,7 @@ def execution_message(record: ExecutionRecord, has_capable_worker: HasCapableWor
     if record.text("progress_at"):
         message.progress.percent = float(record.text("progress_percent") or 0)
         message.progress.message = record.text("progress_message")
-        message.progress.update_time.CopyFrom(timestamp(record.number("progress_at")))
+        message.progress.update_time.CopyFrom(point(record.number("progress_at")))
     if record.text("failure_type"):
         message.failure.CopyFrom(
             pb.Failure(
@@ -170,7 +170,7 @@ def execution_message(record: ExecutionRecord, has_capable_worker: HasCapableWor
         )
     if record.text("cancel_at"):
         message.cancel.reason = record.text("cancel_reason")
-        message.cancel.request_time.CopyFrom(timestamp(record.number("cancel_at")))
+        message.cancel.request_time.CopyFrom(point(record.number("cancel_at")))
     for epoch, ended in record.history:
         message.history.append(_history(epoch, ended))
     return message

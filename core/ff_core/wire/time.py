@@ -10,7 +10,12 @@ from ff_core.errors import invalid
 
 def timestamp(ms: int) -> Timestamp | None:
     """A point in time; None for 0, which means never."""
-    return Timestamp(seconds=ms // 1000, nanos=ms % 1000 * 1_000_000) if ms else None
+    return point(ms) if ms else None
+
+
+def point(ms: int) -> Timestamp:
+    """A point in time that is known."""
+    return Timestamp(seconds=ms // 1000, nanos=ms % 1000 * 1_000_000)
 
 
 def duration(ms: int) -> Duration:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from google.protobuf.internal.containers import RepeatedCompositeFieldContainer as Messages
+
 from ff_core import ids
 from ff_core.capabilities import class_of
 from ff_core.errors import EngineError, ErrorCode, invalid
@@ -12,7 +14,7 @@ from ff_core.lease import Answer, CancelNotice, Grant, Outcome, Verdict
 from ff_core.output import NewFrame
 from ff_core.wire import names
 from ff_core.wire.status import ok, status_of_code
-from ff_core.wire.time import span_ms, timestamp
+from ff_core.wire.time import point, span_ms
 from ff_core.worker import Pool
 from flowfabric_api.worker.v1 import worker_pb2 as pb
 
@@ -48,9 +50,9 @@ def capabilities(values: Iterable[str], field: str) -> frozenset[str]:
     return frozenset(class_name.split(",")) if class_name else frozenset()
 
 
-def add_grant(messages: list[pb.Grant], grant: Grant, pool_index: int, number: int) -> None:
+def add_grant(messages: Messages[pb.Grant], grant: Grant, pool_index: int, number: int) -> None:
     """Appends a grant to a repeated field."""
-    message = messages.add(  # type: ignore[attr-defined]
+    message = messages.add(
         pool=pool_index,
         number=number,
         lease=grant.lease,
@@ -61,9 +63,9 @@ def add_grant(messages: list[pb.Grant], grant: Grant, pool_index: int, number: i
         traceparent=grant.traceparent,
     )
     if grant.deadline_ms:
-        message.deadline.CopyFrom(timestamp(grant.deadline_ms))
+        message.deadline.CopyFrom(point(grant.deadline_ms))
     if grant.attempt_deadline_ms:
-        message.attempt_deadline.CopyFrom(timestamp(grant.attempt_deadline_ms))
+        message.attempt_deadline.CopyFrom(point(grant.attempt_deadline_ms))
 
 
 def outcome(message: pb.Outcome, max_result_bytes: int) -> Outcome:
@@ -120,7 +122,7 @@ def progress(message: pb.ProgressReport) -> tuple[bytes, float | None, str | Non
 
 def frames(messages: Sequence[pb.Frame], max_frame_bytes: int) -> list[NewFrame]:
     """Checks frames: numbers that count up by one, data within the limit."""
-    found = []
+    found: list[NewFrame] = []
     for message in messages:
         if len(message.data) > max_frame_bytes:
             raise EngineError(
@@ -133,11 +135,11 @@ def frames(messages: Sequence[pb.Frame], max_frame_bytes: int) -> list[NewFrame]
 
 
 def add_verdict(
-    lease: bytes, verdict: Verdict, lost: list[pb.LeaseException], cancels: list[pb.CancelRequested]
+    lease: bytes, verdict: Verdict, lost: Messages[pb.LeaseException], cancels: Messages[pb.CancelRequested]
 ) -> None:
     """Sorts the verdict of a renewal into the lists of an answer; nothing for a lease that is simply held."""
     if isinstance(verdict, CancelNotice):
-        cancel = cancels.add(lease=lease, reason=verdict.reason)  # type: ignore[attr-defined]
-        cancel.deadline.CopyFrom(timestamp(verdict.stop_at_ms))
+        cancel = cancels.add(lease=lease, reason=verdict.reason)
+        cancel.deadline.CopyFrom(point(verdict.stop_at_ms))
     elif verdict is not None:
-        lost.add(lease=lease, status=status_of_code(verdict))  # type: ignore[attr-defined]
+        lost.add(lease=lease, status=status_of_code(verdict))

@@ -37,11 +37,10 @@ class Schedule:
         """The partitions to scan now."""
         is_sweep = now >= self._sweep_at
         if is_sweep:
-            # On a grid, not from here: scanners with the same interval share their writes to Valkey.
-            self._sweep_at = _after(now, self._interval_s)
+            self._sweep_at = now + self._interval_s
         wanted = [
             partition
-            for partition in owned
+            for partition in sorted(owned)
             if (is_sweep or self._visit_at.get(partition, math.inf) <= now)
             and self._blocked_until.get(partition, now) <= now
         ]
@@ -62,7 +61,7 @@ class Schedule:
                 pause = VISIT_GRID_S * 2 ** min(in_vain, 16)
             else:
                 self._in_vain.pop(partition, None)
-            self._visit_at[partition] = _after(now + pause, VISIT_GRID_S)
+            self._visit_at[partition] = (math.floor((now + pause) / VISIT_GRID_S) + 1) * VISIT_GRID_S
 
     def failed(self, partition: int, now: float) -> None:
         """Leaves a partition alone for a while, longer each time."""
@@ -74,8 +73,3 @@ class Schedule:
         """When to take again."""
         visits = (at for partition, at in self._visit_at.items() if partition in owned)
         return min(self._sweep_at, min(visits, default=math.inf))
-
-
-def _after(moment: float, grid_s: float) -> float:
-    """The first point of a grid after a moment."""
-    return (math.floor(moment / grid_s) + 1) * grid_s

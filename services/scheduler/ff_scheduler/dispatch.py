@@ -19,7 +19,7 @@ from flowfabric_api.dispatch.v1 import dispatch_pb2_grpc
 log = structlog.get_logger()
 
 
-class DispatchServicer(dispatch_pb2_grpc.DispatchServiceServicer):  # type: ignore[misc]
+class DispatchServicer(dispatch_pb2_grpc.DispatchServiceServicer):
     """One method, one stream a gateway."""
 
     def __init__(self, backend: EngineBackend, claimer: Claimer, scheduler_id: str) -> None:
@@ -28,7 +28,7 @@ class DispatchServicer(dispatch_pb2_grpc.DispatchServiceServicer):  # type: igno
         self._scheduler_id = scheduler_id
         self._links: set[GatewayLink] = set()
 
-    async def Dispatch(  # noqa: N802 - the name is the wire's
+    async def Dispatch(
         self, requests: AsyncIterator[pb.DispatchRequest], _context: Any
     ) -> AsyncIterator[pb.DispatchResponse]:
         """Demand up, grants down, until either side goes."""

@@ -1,0 +1,92 @@
+"""OperatorService: who works, and what waits where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ff_core import keys
+from ff_core.backend import EngineBackend
+from ff_core.capabilities import required_by
+from ff_core.wire import names
+from ff_core.wire.time import timestamp
+from ff_core.worker import WorkerRecord
+from ff_gateway.workforce import Workforce
+from flowfabric_api.operator.v1 import operator_pb2 as pb
+from flowfabric_api.operator.v1 import operator_pb2_grpc
+
+MAX_PAGE = 1000
+
+
+class OperatorServicer(operator_pb2_grpc.OperatorServiceServicer):
+    """For people who run the engine."""
+
+    def __init__(self, backend: EngineBackend, workforce: Workforce) -> None:
+        self._backend = backend
+        self._workforce = workforce
+
+    async def ListWorkers(self, request: pb.ListWorkersRequest, _context: Any) -> pb.ListWorkersResponse:
+        namespace = names.name(request.namespace, "namespace", names.DEFAULT)
+        size = min(request.page_size or 50, MAX_PAGE)
+        after = request.page_token and names.identifier(request.page_token, "page_token")
+        reply = pb.ListWorkersResponse()
+        for worker in await self._workforce.workers():
+            if worker.namespace != namespace or worker.worker_id <= after:
+                continue
+            if len(reply.workers) == size:
+                reply.next_page_token = reply.workers[-1].worker_id
+                break
+            _add(reply, worker)
+        return reply
+
+    async def ListLanes(self, request: pb.ListLanesRequest, _context: Any) -> pb.ListLanesResponse:
+        namespace = names.name(request.namespace, "namespace", names.DEFAULT)
+        workers = [one for one in await self._workforce.workers() if one.namespace == namespace]
+        known, depths = await self._backend.queue_stats()
+        lanes: dict[str, pb.Lane] = {}
+
+        def lane_of(name: str) -> pb.Lane:
+            return lanes.setdefault(name, pb.Lane(lane=name))
+
+        for path in known:
+            owner, _, lane_name = path.partition("/")
+            if owner == namespace:
+                lane_of(lane_name)
+        for depth in depths:
+            owner, lane_name, class_name = keys.parse_queue(depth.queue)
+            if owner == namespace:
+                lane = lane_of(lane_name)
+                lane.waiting += depth.waiting
+                lane.queues.add(
+                    required_capabilities=sorted(required_by(class_name)),
+                    waiting=depth.waiting,
+                    has_capable_worker=self._workforce.has_capable_worker(depth.queue),
+                )
+        for worker in workers:
+            for pool, held in zip(worker.pools, worker.held, strict=False):
+                for lane_name in pool.lanes:
+                    lane = lane_of(lane_name)
+                    lane.workers += 1
+                    lane.slots += pool.slots
+                    lane.held += held
+        return pb.ListLanesResponse(lanes=[lanes[name] for name in sorted(lanes)])
+
+
+def _add(reply: pb.ListWorkersResponse, worker: WorkerRecord) -> None:
+    message = reply.workers.add(
+        worker_id=worker.worker_id,
+        identity=worker.identity,
+        namespace=worker.namespace,
+        session_id=worker.session_id,
+        gateway_id=worker.gateway_id,
+        sdk=worker.sdk,
+        connect_time=timestamp(worker.opened_at_ms),
+        expire_time=timestamp(worker.expires_at_ms),
+        draining=worker.draining,
+    )
+    for place, pool in enumerate(worker.pools):
+        message.pools.add(
+            lanes=pool.lanes,
+            capabilities=sorted(pool.capabilities),
+            slots=pool.slots,
+            held=worker.held[place] if place < len(worker.held) else 0,
+        )

@@ -1,0 +1,89 @@
+"""OutputService: output read by range and followed live."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+from ff_core.backend import EngineBackend
+from ff_core.errors import invalid
+from ff_core.output import OutputPage, StoredFrame
+from ff_core.state import State
+from ff_core.wire.time import timestamp
+from ff_gateway.watch import Watches
+from flowfabric_api.output.v1 import output_pb2 as pb
+from flowfabric_api.output.v1 import output_pb2_grpc
+
+_CURSOR = re.compile(r"^\d{1,15}-\d{1,10}$")
+MAX_PAGE = 1000
+TAIL_PAGE = 256
+
+
+class OutputServicer(output_pb2_grpc.OutputServiceServicer):
+    """The readers' door."""
+
+    def __init__(self, backend: EngineBackend, watches: Watches) -> None:
+        self._backend = backend
+        self._watches = watches
+
+    async def ReadOutput(self, request: pb.ReadOutputRequest, _context: Any) -> pb.ReadOutputResponse:
+        after = _cursor(request.after)
+        if not request.page_size >= 0:
+            raise invalid("page_size", f"{request.page_size}; at least 0")
+        count = min(request.page_size or 100, MAX_PAGE)
+        page = await self._backend.output_read(request.execution_id, after, count)
+        reply = pb.ReadOutputResponse(next=page.frames[-1].cursor if page.frames else after)
+        for frame in page.frames:
+            if not frame.close and request.attempt in (0, frame.attempt):
+                _add(reply.frames, frame)
+        if len(page.frames) < count:
+            close = _close(page)
+            if close is not None:
+                reply.close.CopyFrom(close)
+        return reply
+
+    async def TailOutput(
+        self, request: pb.TailOutputRequest, _context: Any
+    ) -> AsyncIterator[pb.TailOutputResponse]:
+        after = _cursor(request.after)
+        async with self._watches.watch(request.execution_id) as news:
+            while True:
+                page = await self._backend.output_read(request.execution_id, after, TAIL_PAGE)
+                reply = pb.TailOutputResponse()
+                for frame in page.frames:
+                    after = frame.cursor
+                    if not frame.close and request.attempt in (0, frame.attempt):
+                        _add(reply.frames, frame)
+                is_through = len(page.frames) < TAIL_PAGE
+                close = _close(page) if is_through else None
+                if close is not None:
+                    reply.close.CopyFrom(close)
+                if reply.frames or close is not None:
+                    yield reply
+                if close is not None:
+                    return
+                if is_through:
+                    await self._watches.next(news)
+
+
+def _cursor(after: str) -> str:
+    if after and not _CURSOR.match(after):
+        raise invalid("after", f"{after[:40]!r} is not a cursor")
+    return after
+
+
+def _close(page: OutputPage) -> pb.OutputClose | None:
+    """The end of a stream that was read to its end. An execution without output has no marker but a state."""
+    if page.frames and page.frames[-1].close:
+        return pb.OutputClose(cursor=page.frames[-1].cursor, reason=page.frames[-1].close)
+    if State(page.state).is_terminal:
+        return pb.OutputClose(cursor="", reason=page.state)
+    return None
+
+
+def _add(frames: Any, frame: StoredFrame) -> None:
+    message = frames.add(
+        cursor=frame.cursor, attempt=frame.attempt, number=frame.number, kind=frame.kind, data=frame.data
+    )
+    message.time.CopyFrom(timestamp(int(frame.cursor.partition("-")[0])))

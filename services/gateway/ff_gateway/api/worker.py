@@ -1,0 +1,198 @@
+"""WorkerService: the two streams, and the unary calls for simple clients."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from ff_core.backend import EngineBackend
+from ff_core.errors import EngineError, ErrorCode, invalid
+from ff_core.lease import Answer, CancelNotice, Grant
+from ff_core.output import Appended
+from ff_core.wire import names
+from ff_core.wire import worker as wire
+from ff_core.wire.status import status_of, status_of_code
+from ff_core.wire.time import duration, span_ms
+from ff_gateway.api.session import SessionStream
+from ff_gateway.demand import DemandBook, Profile
+from ff_gateway.policy import Policy
+from ff_gateway.sessions import Sessions
+from flowfabric_api.worker.v1 import worker_pb2 as pb
+from flowfabric_api.worker.v1 import worker_pb2_grpc
+
+MAX_CLAIM = 256
+MAX_WAIT_MS = 30_000
+#: Worker recorded for outcomes that come without a worker id.
+UNARY_WORKER = "unary"
+
+
+class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
+    """The door for workers."""
+
+    def __init__(
+        self, backend: EngineBackend, book: DemandBook, sessions: Sessions, policy: Policy, gateway_id: str
+    ) -> None:
+        self._backend = backend
+        self._book = book
+        self._sessions = sessions
+        self._policy = policy
+        self._gateway_id = gateway_id
+
+    async def Session(
+        self, requests: AsyncIterator[pb.SessionRequest], _context: Any
+    ) -> AsyncIterator[pb.SessionResponse]:
+        stream = SessionStream(self._backend, self._book, self._sessions, self._policy, self._gateway_id)
+        async for message in stream.run(requests):
+            yield message
+
+    async def StreamOutput(
+        self, requests: AsyncIterator[pb.StreamOutputRequest], _context: Any
+    ) -> AsyncIterator[pb.StreamOutputResponse]:
+        async for request in requests:
+            yield await self._append(request.lease, request.frames)
+
+    async def AppendOutput(self, request: pb.AppendOutputRequest, _context: Any) -> pb.StreamOutputResponse:
+        reply = await self._append(request.lease, request.frames)
+        if reply.HasField("error"):
+            raise EngineError(ErrorCode[reason_of(reply.error)], f"stored up to {reply.acked_through}")
+        return reply
+
+    async def _append(self, lease: bytes, frames: Sequence[pb.Frame]) -> pb.StreamOutputResponse:
+        try:
+            checked = wire.frames(frames, self._policy.max_output_frame_bytes)
+            appended = await self._backend.output_append(lease, checked)
+        except EngineError as error:
+            if error.code.retryable:
+                raise
+            return pb.StreamOutputResponse(lease=lease, error=status_of(error))
+        return _appended(lease, appended)
+
+    async def Claim(self, request: pb.ClaimRequest, _context: Any) -> pb.ClaimResponse:
+        names.identifier(request.worker_id, "worker_id")
+        wait_ms = span_ms(request.wait_time, "wait_time", most=MAX_WAIT_MS)
+        if not 0 <= request.max_grants <= MAX_CLAIM:
+            raise invalid("max_grants", f"{request.max_grants}; at most {MAX_CLAIM}")
+        profile = Profile(
+            names.name(request.namespace, "namespace", names.DEFAULT),
+            wire.lanes(request.lanes or ["default"], "claim"),
+            wire.capabilities(request.capabilities, "claim"),
+        )
+        if self._sessions.is_leaving:
+            raise EngineError(ErrorCode.SHUTTING_DOWN)
+        if not self._book.has_scheduler:
+            raise EngineError(ErrorCode.SCHEDULER_UNAVAILABLE, retry_after_ms=500)
+        grants = await claim(self._book, profile, request.max_grants or 1, wait_ms / 1000)
+        ttl_ms = self._policy.lease_ttl_ms
+        if grants:
+            # The caller is here, so the grant needs no offer: record who has it.
+            await self._backend.lease_renew(
+                [grant.lease for grant in grants], ttl_ms, request.worker_id, self._gateway_id
+            )
+        reply = pb.ClaimResponse(lease_ttl=duration(ttl_ms), offer_ttl=duration(ttl_ms))
+        for number, grant in enumerate(grants, 1):
+            wire.add_grant(reply.grants, grant, 0, number)
+        return reply
+
+    async def RenewLeases(self, request: pb.RenewLeasesRequest, _context: Any) -> pb.RenewLeasesResponse:
+        worker_id = names.identifier(request.worker_id, "worker_id")
+        leases = list(request.leases)
+        verdicts = await self._backend.lease_renew(
+            leases, self._policy.lease_ttl_ms, worker_id, self._gateway_id
+        )
+        reply = pb.RenewLeasesResponse(ttl=duration(self._policy.lease_ttl_ms))
+        for lease, verdict in zip(leases, verdicts, strict=True):
+            if isinstance(verdict, CancelNotice | ErrorCode):
+                wire.add_verdict(lease, verdict, reply.exceptions, reply.cancels)
+        return reply
+
+    async def ReportOutcomes(
+        self, request: pb.ReportOutcomesRequest, _context: Any
+    ) -> pb.ReportOutcomesResponse:
+        worker_id = names.identifier(request.worker_id, "worker_id")
+        outcomes = [wire.outcome(one, self._policy.max_payload_bytes) for one in request.outcomes]
+        answers = await self._backend.lease_finish(outcomes, worker_id)
+        reply = pb.ReportOutcomesResponse()
+        for outcome, answer in zip(outcomes, answers, strict=True):
+            wire.answer(reply.results.add(), outcome.lease, answer)
+        return reply
+
+    async def Complete(self, request: pb.CompleteRequest, _context: Any) -> pb.OutcomeResult:
+        return await self._finish(
+            pb.Outcome(lease=request.lease, completed=pb.Completed(result=request.result))
+        )
+
+    async def Fail(self, request: pb.FailRequest, _context: Any) -> pb.OutcomeResult:
+        return await self._finish(pb.Outcome(lease=request.lease, failed=request.failure))
+
+    async def Delay(self, request: pb.DelayRequest, _context: Any) -> pb.OutcomeResult:
+        return await self._finish(pb.Outcome(lease=request.lease, delayed=pb.Delayed(delay=request.delay)))
+
+    async def _finish(self, message: pb.Outcome) -> pb.OutcomeResult:
+        outcome = wire.outcome(message, self._policy.max_payload_bytes)
+        answers: list[Answer] = await self._backend.lease_finish([outcome], UNARY_WORKER)
+        if isinstance(answers[0], ErrorCode):
+            raise EngineError(answers[0])
+        reply = pb.OutcomeResult()
+        wire.answer(reply, outcome.lease, answers[0])
+        return reply
+
+    async def UpdateProgress(
+        self, request: pb.UpdateProgressRequest, _context: Any
+    ) -> pb.UpdateProgressResponse:
+        [(code, stop)] = await self._backend.lease_progress([wire.progress(request.progress)])
+        if code is not None:
+            raise EngineError(code)
+        return pb.UpdateProgressResponse(cancel_requested=stop)
+
+
+class UnaryClaimant:
+    """A Claim call that waits for its grants."""
+
+    def __init__(self, wanted: int) -> None:
+        self.free = wanted
+        self.grants: list[Grant] = []
+        self.some = asyncio.Event()
+
+    def accept(self, grant: Grant) -> None:
+        self.free -= 1
+        self.grants.append(grant)
+        self.some.set()
+
+
+async def claim(book: DemandBook, profile: Profile, wanted: int, wait_s: float) -> list[Grant]:
+    """Waits until the first grants are there, or the time is over.
+
+    A moment is always given: a queue that has work answers within it.
+    """
+    claimant = UnaryClaimant(wanted)
+    demand = book.join(profile, claimant)
+    book.offered(demand, claimant, wanted)
+    try:
+        await asyncio.wait_for(claimant.some.wait(), max(wait_s, 0.25))
+    except TimeoutError:
+        return claimant.grants
+    except asyncio.CancelledError:  # the caller hung up; what came for it goes back
+        book.give_back([grant.lease for grant in claimant.grants])
+        raise
+    finally:
+        book.leave(demand, claimant)
+    return claimant.grants
+
+
+def reason_of(status: Any) -> str:
+    """ErrorInfo.reason of a status of ours."""
+    from google.rpc import error_details_pb2
+
+    info = error_details_pb2.ErrorInfo()
+    for detail in status.details:
+        if detail.Unpack(info):
+            return str(info.reason)
+    return ErrorCode.INTERNAL.name
+
+
+def _appended(lease: bytes, appended: Appended) -> pb.StreamOutputResponse:
+    reply = pb.StreamOutputResponse(lease=lease, acked_through=appended.through)
+    if appended.error is not None:
+        reply.error.CopyFrom(status_of_code(appended.error))
+    return reply

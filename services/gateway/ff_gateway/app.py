@@ -1,0 +1,173 @@
+"""Builds the gateway and runs it until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from prometheus_client import generate_latest
+
+from ff_core import ids, rpc
+from ff_core.errors import EngineError
+from ff_core.lifecycle import Supervisor
+from ff_core.membership import Membership
+from ff_core.store.backend import ValkeyBackend, open_backend
+from ff_core.worker import Member
+from ff_gateway.api.execution import ExecutionServicer
+from ff_gateway.api.operator import OperatorServicer
+from ff_gateway.api.output import OutputServicer
+from ff_gateway.api.worker import WorkerServicer
+from ff_gateway.demand import DemandBook
+from ff_gateway.http.options import HttpOptions, body_bytes_for
+from ff_gateway.http.server import HttpServer, build_app
+from ff_gateway.policy import Policy
+from ff_gateway.schedulers import Schedulers
+from ff_gateway.sessions import Sessions
+from ff_gateway.settings import GatewaySettings
+from ff_gateway.watch import Watches
+from ff_gateway.workforce import Workforce
+from flowfabric_api.execution.v1 import execution_pb2, execution_pb2_grpc
+from flowfabric_api.operator.v1 import operator_pb2, operator_pb2_grpc
+from flowfabric_api.output.v1 import output_pb2, output_pb2_grpc
+from flowfabric_api.worker.v1 import worker_pb2, worker_pb2_grpc
+
+log = structlog.get_logger()
+
+#: A bulk of 1,000 items; single payloads are bounded by their own setting.
+MAX_MESSAGE_BYTES = 64 << 20
+
+
+async def serve(settings: GatewaySettings, stopping: asyncio.Event) -> None:
+    """Starts everything, says it is ready, waits, and drains."""
+    gateway = await Gateway.start(settings)
+    await stopping.wait()
+    await gateway.stop(settings.shutdown_grace_ms / 1000)
+
+
+class Gateway:
+    """The parts of a running gateway."""
+
+    def __init__(self, settings: GatewaySettings, backend: ValkeyBackend) -> None:
+        self.gateway_id = settings.replica_id or ids.new_process_id("gateway")
+        self.backend = backend
+        self.supervisor = Supervisor()
+        policy = Policy(
+            lease_ttl_ms=settings.lease_ttl_ms,
+            worker_ttl_ms=settings.worker_ttl_ms,
+            cancel_grace_ms=settings.cancel_grace_ms,
+            max_payload_bytes=settings.max_payload_bytes,
+            max_output_frame_bytes=settings.max_output_frame_bytes,
+            retention_ms=settings.retention_ms,
+        )
+        token = settings.api_token.get_secret_value()
+        self.book = DemandBook(self._release)
+        self.sessions = Sessions(backend, self.gateway_id, settings.worker_ttl_ms)
+        self.watches = Watches(backend, settings.max_concurrent_stream_ops)
+        self.workforce = Workforce(backend)
+        self.schedulers = Schedulers(
+            backend,
+            self.book,
+            gateway_id=self.gateway_id,
+            api_token=token,
+            static=[address for address in settings.schedulers.split(",") if address],
+            every_s=settings.member_ttl_ms / 3000,
+        )
+        self.executions = ExecutionServicer(backend, self.workforce, self.watches, policy)
+        self.outputs = OutputServicer(backend, self.watches)
+        self.operators = OperatorServicer(backend, self.workforce)
+        self.workers = WorkerServicer(backend, self.book, self.sessions, policy, self.gateway_id)
+        self.health = health.aio.HealthServicer()  # type: ignore[attr-defined]
+        self.server = rpc.new_server(token, MAX_MESSAGE_BYTES)
+        self._register()
+        self.http = HttpServer(
+            build_app(
+                [
+                    (execution_pb2.DESCRIPTOR.services_by_name["ExecutionService"], self.executions),
+                    (output_pb2.DESCRIPTOR.services_by_name["OutputService"], self.outputs),
+                    (operator_pb2.DESCRIPTOR.services_by_name["OperatorService"], self.operators),
+                    (worker_pb2.DESCRIPTOR.services_by_name["WorkerService"], self.workers),
+                ],
+                options=HttpOptions(
+                    api_token=token,
+                    cors_origins=tuple(
+                        one.strip() for one in settings.cors_origins.split(",") if one.strip()
+                    ),
+                    max_body_bytes_large=body_bytes_for(settings.max_payload_bytes),
+                ),
+                readiness=self.readiness,
+                metrics=generate_latest,
+            )
+        )
+
+    def _register(self) -> None:
+        execution_pb2_grpc.add_ExecutionServiceServicer_to_server(self.executions, self.server)
+        output_pb2_grpc.add_OutputServiceServicer_to_server(self.outputs, self.server)
+        operator_pb2_grpc.add_OperatorServiceServicer_to_server(self.operators, self.server)
+        worker_pb2_grpc.add_WorkerServiceServicer_to_server(self.workers, self.server)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
+        names = [
+            module.DESCRIPTOR.services_by_name[name].full_name
+            for module, name in (
+                (execution_pb2, "ExecutionService"),
+                (output_pb2, "OutputService"),
+                (operator_pb2, "OperatorService"),
+                (worker_pb2, "WorkerService"),
+                (health_pb2, "Health"),
+            )
+        ]
+        reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], self.server)
+
+    @classmethod
+    async def start(cls, settings: GatewaySettings) -> Gateway:
+        """Connects, listens and joins the others. Raises EngineError or OSError."""
+        backend = await open_backend(settings)
+        gateway = cls(settings, backend)
+        grpc_address = rpc.listen(gateway.server, settings.grpc_addr)
+        await gateway.sessions.listen()
+        await gateway.workforce.listen()
+        await gateway.server.start()
+        http_address = await gateway.http.start(settings.listen_addr)
+        gateway.membership = Membership(
+            backend, "gateway", Member(gateway.gateway_id, grpc_address), settings.member_ttl_ms
+        )
+        await gateway.membership.beat()
+        gateway.supervisor.start("membership", gateway.membership.run)
+        gateway.supervisor.start("schedulers", gateway.schedulers.run)
+        gateway.supervisor.start("sessions", gateway.sessions.run)
+        await gateway.health.set("", health_pb2.HealthCheckResponse.SERVING)
+        log.info("ready", replica=gateway.gateway_id, grpc=grpc_address, http=http_address)
+        return gateway
+
+    membership: Membership
+
+    async def stop(self, grace_s: float) -> None:
+        """Stops to be found, sends the workers elsewhere, finishes what is under way, and closes."""
+        await self.health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self.membership.leave()
+        await self.sessions.drain(grace_s)
+        await self.schedulers.stop()
+        self.watches.close()
+        await self.http.stop(1.0)
+        await self.server.stop(1.0)
+        await self.supervisor.stop()
+        await self.backend.close()
+
+    async def readiness(self) -> dict[str, str]:
+        """For /readyz."""
+        try:
+            await self.backend.ping()
+            store = "ok"
+        except EngineError as error:
+            store = error.detail
+        return {"store": store, "scheduler": "ok" if self.book.has_scheduler else "none connected"}
+
+    def _release(self, leases: list[bytes]) -> None:
+        async def release() -> None:
+            try:
+                await self.backend.lease_release(leases)
+            except EngineError as error:  # they return by themselves when their offer runs out
+                log.warning("release_failed", code=error.code.name, leases=len(leases))
+
+        self.supervisor.start("release", release)

@@ -1,0 +1,24 @@
+"""What the gateway allows and promises; the plain values behind its settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ff_core.wire.execution import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Times in milliseconds, sizes in bytes."""
+
+    lease_ttl_ms: int
+    worker_ttl_ms: int
+    cancel_grace_ms: int
+    max_payload_bytes: int
+    max_output_frame_bytes: int
+    retention_ms: int
+
+    @property
+    def limits(self) -> Limits:
+        """What a submission may ask for."""
+        return Limits(self.max_payload_bytes, self.retention_ms)

@@ -1,0 +1,181 @@
+"""A worker's session as a state machine without I/O.
+
+`receive` takes a message and says what has to be done for it; `accept`, `renewed` and the others put
+answers into the one message that leaves next (`take`). What is ready at one moment travels together.
+api/session.py pumps it; tests/unit/gateway/test_session.py drives it without a loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ff_core.errors import EngineError, ErrorCode, invalid
+from ff_core.lease import Answer, CancelNotice, Grant, Outcome, Verdict
+from ff_core.wire import worker as wire
+from ff_core.wire.status import status_of_code
+from ff_core.wire.time import duration
+from ff_core.worker import Beat, Pool
+from flowfabric_api.worker.v1 import worker_pb2 as pb
+
+Progress = tuple[bytes, float | None, str | None]
+
+
+@dataclass(slots=True)
+class Work:
+    """What one message asks for."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    refused_outcomes: list[tuple[bytes, ErrorCode, str]] = field(default_factory=list)
+    progress: list[Progress] = field(default_factory=list)
+    renew: list[bytes] | None = None
+    sequence: int = 0
+    release: list[bytes] = field(default_factory=list)
+
+
+class SessionPool:
+    """A pool's credit; the claimant that schedulers hear of."""
+
+    def __init__(self, session: Session, index: int, pool: Pool) -> None:
+        self._session = session
+        self.index = index
+        self.pool = pool
+        self.limit = 0
+        self.granted = 0
+        self._counted = 0
+
+    def newly_free(self) -> int:
+        """How many free slots came (or went) since the last time this was asked, grants apart."""
+        change = self.free + self.granted - self._counted
+        self._counted += change
+        return change
+
+    @property
+    def free(self) -> int:
+        """Grants the worker will still take; none while it drains."""
+        return 0 if self._session.is_draining else self.limit - self.granted
+
+    def accept(self, grant: Grant) -> None:
+        """Sends a grant to the worker."""
+        self.granted += 1
+        self._session.add_grant(self.index, self.granted, grant)
+
+
+class Session:
+    """One worker's conversation with this gateway."""
+
+    def __init__(
+        self, session_id: str, worker_id: str, namespace: str, pools: Sequence[Pool], *,
+        max_result_bytes: int, on_output: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self.session_id = session_id
+        self.worker_id = worker_id
+        self.namespace = namespace
+        self.pools = [SessionPool(self, index, pool) for index, pool in enumerate(pools)]
+        self.leases: dict[bytes, tuple[int, int]] = {}
+        """Held: lease to pool and grant number; pool -1 for those of an earlier session."""
+        self.is_draining = False
+        self._max_result_bytes = max_result_bytes
+        self._on_output = on_output
+        self._out = pb.SessionResponse()
+
+    def receive(self, message: pb.SessionRequest) -> Work:
+        """Takes a message. Raises INVALID_ARGUMENT for what breaks the protocol, which ends the stream."""
+        for credit in message.credits:
+            if not 0 <= credit.pool < len(self.pools):
+                raise invalid("credits.pool", f"{credit.pool}; there are {len(self.pools)}")
+            pool = self.pools[credit.pool]
+            pool.limit = max(pool.limit, credit.limit)
+        if message.HasField("drain"):
+            self.is_draining = True
+        work = Work()
+        for outcome in message.outcomes:
+            self._receive_outcome(outcome, work)
+        for report in message.progress:
+            work.progress.append(wire.progress(report))
+        if message.HasField("renew"):
+            self._receive_renew(message.renew, work)
+        return work
+
+    def _receive_outcome(self, message: pb.Outcome, work: Work) -> None:
+        try:
+            work.outcomes.append(wire.outcome(message, self._max_result_bytes))
+        except EngineError as error:  # one bad outcome must not harm the others
+            work.refused_outcomes.append((message.lease, error.code, error.detail))
+
+    def _receive_renew(self, renew: pb.Renew, work: Work) -> None:
+        listed, seen = set(renew.leases), list(renew.seen_grant_numbers)
+        refused = {refusal.lease for refusal in renew.refusals}
+        work.renew, work.sequence = list(renew.leases), renew.sequence
+        for lease, (pool, number) in list(self.leases.items()):
+            is_seen = pool < 0 or (pool < len(seen) and number <= seen[pool])
+            if lease not in listed and (lease in refused or is_seen):
+                del self.leases[lease]
+                work.release.append(lease)
+
+    # ------------------------------------------------------------------------------------------ answers
+
+    def add_grant(self, pool: int, number: int, grant: Grant) -> None:
+        """A grant for the worker."""
+        self.leases[grant.lease] = (pool, number)
+        wire.add_grant(self._out.grants, grant, pool, number)
+        self._on_output()
+
+    def renewed(
+        self, sequence: int, leases: Sequence[bytes], verdicts: Sequence[Verdict], ttl_ms: int
+    ) -> None:
+        """Answers a renewal: exceptions only."""
+        result = self._out.renew_result
+        result.sequence = sequence
+        result.ttl.CopyFrom(duration(ttl_ms))
+        for lease, verdict in zip(leases, verdicts, strict=True):
+            wire.add_verdict(lease, verdict, result.exceptions, self._out.cancels)
+            if isinstance(verdict, ErrorCode):
+                self.leases.pop(lease, None)
+            elif lease not in self.leases:
+                self.leases[lease] = (-1, 0)
+        self._on_output()
+
+    def answered(self, lease: bytes, answer: Answer) -> None:
+        """Answers an outcome."""
+        self.leases.pop(lease, None)
+        wire.answer(self._out.outcome_results.add(), lease, answer)
+        self._on_output()
+
+    def refused(self, lease: bytes, code: ErrorCode, detail: str) -> None:
+        """Answers an outcome that was malformed; the lease stays with the worker."""
+        result = self._out.outcome_results.add(lease=lease)
+        result.status.CopyFrom(status_of_code(code, detail))
+        self._on_output()
+
+    def lost(self, lease: bytes, code: ErrorCode) -> None:
+        """Tells the worker that a lease is gone."""
+        if self.leases.pop(lease, None) is not None:
+            wire.add_verdict(lease, code, self._out.lost, self._out.cancels)
+            self._on_output()
+
+    def cancel(self, lease: bytes, notice: CancelNotice) -> None:
+        """Asks the worker to stop."""
+        if lease in self.leases:
+            wire.add_verdict(lease, notice, self._out.lost, self._out.cancels)
+            self._on_output()
+
+    def go_away(self, reason: str) -> None:
+        """Asks the worker to open a session elsewhere; no more grants come here."""
+        self.is_draining = True
+        self._out.go_away.reason = reason
+        self._on_output()
+
+    def take(self) -> pb.SessionResponse | None:
+        """The message that leaves next; None when nothing is ready."""
+        if not self._out.ListFields():
+            return None
+        out, self._out = self._out, pb.SessionResponse()
+        return out
+
+    def beat(self) -> Beat:
+        """What the registry is told."""
+        held = [0] * len(self.pools)
+        for pool, _ in self.leases.values():
+            held[max(pool, 0)] += 1
+        return Beat(self.worker_id, self.session_id, tuple(held), self.is_draining)

@@ -1,0 +1,115 @@
+"""The sessions of this gateway: kept alive in the registry, told what happens to their leases."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from prometheus_client import Gauge
+
+from ff_core import keys
+from ff_core.backend import EngineBackend
+from ff_core.errors import EngineError, ErrorCode
+from ff_core.lease import CancelNotice
+from ff_gateway.session import Session
+
+log = structlog.get_logger()
+
+OPEN = Gauge("ff_sessions", "Worker sessions open")
+
+
+class OpenSession:
+    """A session and the end of its stream."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.ended = asyncio.Event()
+        self.error: EngineError | None = None
+        self.some = asyncio.Event()
+        """Set when the session has something to send, or has ended."""
+
+    def end(self, error: EngineError | None = None) -> None:
+        """Closes the stream, with an error or as the worker asked."""
+        self.error = self.error or error
+        self.ended.set()
+        self.some.set()
+
+
+class Sessions:
+    """All of them, by worker."""
+
+    def __init__(self, backend: EngineBackend, gateway_id: str, worker_ttl_ms: int) -> None:
+        self._backend = backend
+        self._gateway_id = gateway_id
+        self._ttl_ms = worker_ttl_ms
+        self._by_worker: dict[str, OpenSession] = {}
+        self.is_leaving = False
+
+    async def listen(self) -> None:
+        """Starts to hear what happens to leases granted through this gateway."""
+        await self._backend.hints.listen(
+            keys.gateway_channel(self._gateway_id), self._on_notice, sharded=False
+        )
+
+    def add(self, opened: OpenSession) -> OpenSession | None:
+        """Registers a session; gives the one of the same worker that it replaces."""
+        worker_id = opened.session.worker_id
+        before = self._by_worker.get(worker_id)
+        self._by_worker[worker_id] = opened
+        OPEN.set(len(self._by_worker))
+        if before is not None:
+            before.end(EngineError(ErrorCode.SESSION_SUPERSEDED, worker_id))
+        return before
+
+    def remove(self, opened: OpenSession) -> bool:
+        """Forgets a session; False when a newer one had taken its place."""
+        worker_id = opened.session.worker_id
+        if self._by_worker.get(worker_id) is not opened:
+            return False
+        del self._by_worker[worker_id]
+        OPEN.set(len(self._by_worker))
+        return True
+
+    async def run(self) -> None:
+        """Keeps every session alive in the registry, all in one call."""
+        while True:
+            await asyncio.sleep(self._ttl_ms / 3000)
+            sessions = list(self._by_worker.values())
+            if not sessions:
+                continue
+            alive = await self._backend.worker_beat([one.session.beat() for one in sessions], self._ttl_ms)
+            for opened, is_alive in zip(sessions, alive, strict=True):
+                if not is_alive and not opened.ended.is_set():
+                    # Swept while Valkey or this process was away, or replaced; the worker comes back.
+                    opened.end(EngineError(ErrorCode.SHUTTING_DOWN, "the session is no longer registered"))
+
+    async def drain(self, grace_s: float) -> None:
+        """Sends GoAway and waits until the workers have gone, or the grace is over."""
+        self.is_leaving = True
+        sessions = list(self._by_worker.values())
+        for opened in sessions:
+            opened.session.go_away("the gateway is shutting down")
+        endings = [asyncio.ensure_future(opened.ended.wait()) for opened in sessions]
+        if endings:
+            _, late = await asyncio.wait(endings, timeout=grace_s)
+            for task in late:
+                task.cancel()
+        for opened in sessions:
+            opened.end(EngineError(ErrorCode.SHUTTING_DOWN))
+
+    def _on_notice(self, message: bytes) -> None:
+        word, subject, text = (message.decode("utf-8", "replace") + " ").split(" ", 2)
+        if word == "superseded":
+            opened = self._by_worker.get(subject)
+            if opened is not None and opened.session.session_id == text.strip():
+                opened.end(EngineError(ErrorCode.SESSION_SUPERSEDED, subject))
+            return
+        lease = subject.encode()
+        for opened in self._by_worker.values():
+            if lease in opened.session.leases:
+                if word == "cancel":
+                    stop_at, _, reason = text.strip().partition(" ")
+                    opened.session.cancel(lease, CancelNotice(int(stop_at), reason))
+                else:
+                    opened.session.lost(lease, ErrorCode[text.strip()])
+                return
