@@ -1,16 +1,11 @@
-"""The way to a gateway: its address, the token, the channel, and calls that survive a short outage."""
+"""The way to a gateway: its address, the token, the channel, and how to come back after an outage."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
 
 import grpc
-
-from flowfabric._errors import EngineError, Unavailable, error_from_call
 
 DEFAULT_ADDRESS = "127.0.0.1:7433"
 
@@ -20,10 +15,6 @@ MAX_RECEIVE_BYTES = 64 * 1024 * 1024
 # 7 pauses of 50 ms to 2 s: a gateway that restarts is back within the 5 s they take together.
 TRIES = 8
 
-# A call that gets no answer at all, over a connection that died in silence, ends after this.
-CALL_TIMEOUT_S = 30.0
-
-Answer = TypeVar("Answer")
 Metadata = tuple[tuple[str, str], ...]
 
 
@@ -85,57 +76,3 @@ class Gateway:
             ("grpc.max_reconnect_backoff_ms", 2000),
         )
         return grpc.aio.insecure_channel(self.address, options=options)
-
-
-class Calls:
-    """Unary calls over one channel."""
-
-    def __init__(self, gateway: Gateway, channel: grpc.aio.Channel) -> None:
-        self._gateway = gateway
-        self._channel = channel
-
-    async def call(
-        self,
-        method: Callable[..., Awaitable[Answer]],
-        request: Any,
-        *,
-        retry_safe: bool = True,
-    ) -> Answer:
-        """The answer, after retries while nobody answers.
-
-        A call that is not safe to repeat is repeated only while there was no connection, which means
-        it was never sent.
-        """
-        await self.connect()
-        pause = Pause()
-        for tries_left in range(TRIES - 1, -1, -1):
-            try:
-                return await method(request, metadata=self._gateway.metadata, timeout=CALL_TIMEOUT_S)
-            except grpc.aio.AioRpcError as failure:
-                error = error_from_call(failure)
-                if not (retry_safe and tries_left and isinstance(error, Unavailable)):
-                    raise error from None
-            await asyncio.sleep(error.retry_after or pause.next())
-        raise AssertionError("unreachable: the last try returns or raises")
-
-    async def connect(self) -> None:
-        """Waits until the channel is connected; Unavailable when it repeatedly cannot."""
-        state = self._channel.get_state(try_to_connect=True)
-        if state is grpc.ChannelConnectivity.READY:
-            return
-        pause = Pause()
-        tries_left = TRIES
-        while state is not grpc.ChannelConnectivity.READY:
-            if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-                tries_left -= 1
-                if not tries_left:
-                    raise no_gateway(self._gateway.address)
-                await asyncio.sleep(pause.next())
-            else:
-                await self._channel.wait_for_state_change(state)
-            state = self._channel.get_state(try_to_connect=True)
-
-
-def no_gateway(address: str) -> EngineError:
-    """The error for an address where nobody listens."""
-    return Unavailable("UNAVAILABLE", f"no gateway answers at {address}", retryable=True)

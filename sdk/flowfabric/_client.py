@@ -6,14 +6,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from functools import cached_property
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
-import grpc
-
 from flowfabric import _codec, _submit, _wire
-from flowfabric._channel import Calls, Gateway
+from flowfabric._channel import Gateway
+from flowfabric._doors import Doors
 from flowfabric._errors import (
     EngineError,
     ExecutionCancelled,
@@ -38,19 +36,14 @@ from flowfabric._feed import feed
 from flowfabric._operator import LaneInfo, WorkerInfo
 from flowfabric._task import Task
 from flowfabric_api.execution.v1 import execution_pb2 as pb
-from flowfabric_api.execution.v1.execution_pb2_grpc import ExecutionServiceStub
 from flowfabric_api.operator.v1 import operator_pb2 as operator_pb
-from flowfabric_api.operator.v1.operator_pb2_grpc import OperatorServiceStub
 from flowfabric_api.output.v1 import output_pb2 as output_pb
-from flowfabric_api.output.v1.output_pb2_grpc import OutputServiceStub
 
 T = TypeVar("T")
 
 AS_IT_IS: Any = bytes
 
 Verdicts = list[Submission | EngineError]
-CancelAS_IT_IS: Any = bytes
-
 CancelVerdicts = list[State | EngineError]
 Workers = list[WorkerInfo]
 Lanes = list[LaneInfo]
@@ -74,7 +67,7 @@ class Client:
     ) -> None:
         """Connects to the address, else FF_ADDR, else this machine, with the token, else FF_API_TOKEN."""
         self.namespace = namespace
-        self._gateway = Gateway(address, token)
+        self._doors = Doors(Gateway(address, token))
 
     async def __aenter__(self) -> Self:
         return self
@@ -86,30 +79,7 @@ class Client:
 
     async def close(self) -> None:
         """Ends the calls that are open."""
-        if "_channel" in self.__dict__:
-            await self._channel.close(None)
-
-    # A channel belongs to the loop it is opened in, so all this comes about with the first call.
-
-    @cached_property
-    def _channel(self) -> grpc.aio.Channel:
-        return self._gateway.open_channel()
-
-    @cached_property
-    def _calls(self) -> Calls:
-        return Calls(self._gateway, self._channel)
-
-    @cached_property
-    def _executions(self) -> Any:
-        return ExecutionServiceStub(self._channel)
-
-    @cached_property
-    def _output(self) -> Any:
-        return OutputServiceStub(self._channel)
-
-    @cached_property
-    def _operator(self) -> Any:
-        return OperatorServiceStub(self._channel)
+        await self._doors.close()
 
     # Submit
 
@@ -155,8 +125,8 @@ class Client:
             traceparent=traceparent,
         )
         request = _submit.create_request(spec, self.namespace, retry_safe=retry_safe)
-        answer = await self._calls.call(
-            self._executions.CreateExecution, request, retry_safe=bool(request.idempotency_key)
+        answer = await self._doors.call(
+            self._doors.executions.CreateExecution, request, retry_safe=bool(request.idempotency_key)
         )
         return Submission(answer.execution_id, answer.duplicate)
 
@@ -167,14 +137,16 @@ class Client:
         submitted before it: then the specs that were not have that error for their verdict.
         """
         requests = [_submit.create_request(spec, self.namespace, retry_safe=retry_safe) for spec in specs]
-        return await _submit.submit_chunks(self._calls, self._executions.BulkCreateExecutions, requests)
+        return await _submit.submit_chunks(
+            self._doors.call, self._doors.executions.BulkCreateExecutions, requests
+        )
 
     # Look
 
     async def get(self, execution_id: str, include_payload: bool = False) -> Execution:
         """The execution as it is now."""
         request = pb.GetExecutionRequest(execution_id=execution_id, include_payload=include_payload)
-        return _wire.execution_from(await self._calls.call(self._executions.GetExecution, request))
+        return _wire.execution_from(await self._doors.call(self._doors.executions.GetExecution, request))
 
     async def list_page(
         self,
@@ -196,7 +168,7 @@ class Client:
             page_size=page_size,
             page_token=page_token,
         )
-        answer = await self._calls.call(self._executions.ListExecutions, request)
+        answer = await self._doors.call(self._doors.executions.ListExecutions, request)
         return ExecutionPage(tuple(map(_wire.execution_from, answer.executions)), answer.next_page_token)
 
     async def list(
@@ -225,7 +197,7 @@ class Client:
         request = pb.WatchExecutionRequest(execution_id=execution_id)
         last: Execution | None = None
         async with aclosing(
-            feed(lambda: self._executions.WatchExecution(request, metadata=self._gateway.metadata))
+            feed(lambda: self._doors.executions.WatchExecution(request, metadata=self._doors.metadata))
         ) as responses:
             async for response in responses:
                 execution = _wire.execution_from(response.execution)
@@ -249,7 +221,7 @@ class Client:
             if execution.state is not State.COMPLETED:
                 raise ENDINGS[execution.state](execution)
             request = pb.GetResultRequest(execution_id=execution_id)
-            answer = await self._calls.call(self._executions.GetResult, request)
+            answer = await self._doors.call(self._doors.executions.GetResult, request)
         return _codec.decode(answer.data, as_type)
 
     async def _final(self, execution_id: str) -> Execution:
@@ -266,7 +238,7 @@ class Client:
         request = output_pb.ReadOutputRequest(
             execution_id=execution_id, after=after, attempt=attempt, page_size=page_size
         )
-        return _wire.output_page_from(await self._calls.call(self._output.ReadOutput, request))
+        return _wire.output_page_from(await self._doors.call(self._doors.output.ReadOutput, request))
 
     async def tail(
         self, execution_id: str, after: str = "", attempt: int = 0
@@ -274,7 +246,7 @@ class Client:
         """Frames after a cursor, then new ones as they come, through broken connections, to the last."""
         request = output_pb.TailOutputRequest(execution_id=execution_id, after=after, attempt=attempt)
         async with aclosing(
-            feed(lambda: self._output.TailOutput(request, metadata=self._gateway.metadata))
+            feed(lambda: self._doors.output.TailOutput(request, metadata=self._doors.metadata))
         ) as responses:
             async for response in responses:
                 for message in response.frames:
@@ -289,7 +261,9 @@ class Client:
         """Cancels; ACTIVE means that its worker is being asked and has the grace to stop."""
         request = pb.CancelExecutionRequest(execution_id=execution_id, reason=reason)
         _wire.put_duration(request.grace, grace)
-        return _wire.state_from((await self._calls.call(self._executions.CancelExecution, request)).state)
+        return _wire.state_from(
+            (await self._doors.call(self._doors.executions.CancelExecution, request)).state
+        )
 
     async def cancel_many(
         self, execution_ids: Sequence[str], reason: str = "", grace: Duration | None = None
@@ -300,7 +274,7 @@ class Client:
             ids = execution_ids[start : start + _submit.MAX_ITEMS]
             request = pb.BulkCancelExecutionsRequest(execution_ids=ids, reason=reason)
             _wire.put_duration(request.grace, grace)
-            answer = await self._calls.call(self._executions.BulkCancelExecutions, request)
+            answer = await self._doors.call(self._doors.executions.BulkCancelExecutions, request)
             for result in answer.results:
                 error = error_from_status(result.status) if result.status.code else None
                 verdicts.append(error or _wire.state_from(result.state))
@@ -309,28 +283,30 @@ class Client:
     async def change_priority(self, execution_id: str, priority: int) -> int:
         """Changes the priority in any non-terminal state; returns the old one."""
         request = pb.ChangePriorityRequest(execution_id=execution_id, priority=priority)
-        return int((await self._calls.call(self._executions.ChangePriority, request)).old_priority)
+        return int((await self._doors.call(self._doors.executions.ChangePriority, request)).old_priority)
 
     async def replay(self, execution_id: str) -> State:
         """Runs a terminal execution again, with fresh counters."""
         request = pb.ReplayExecutionRequest(execution_id=execution_id)
-        return _wire.state_from((await self._calls.call(self._executions.ReplayExecution, request)).state)
+        return _wire.state_from(
+            (await self._doors.call(self._doors.executions.ReplayExecution, request)).state
+        )
 
     async def revoke_lease(self, execution_id: str, reason: str = "") -> Revocation:
         """Takes the lease from its holder and puts the execution back in its queue."""
         request = pb.RevokeLeaseRequest(execution_id=execution_id, reason=reason)
-        answer = await self._calls.call(self._executions.RevokeLease, request)
+        answer = await self._doors.call(self._doors.executions.RevokeLease, request)
         return Revocation(answer.revoked, answer.epoch, _wire.state_from(answer.state))
 
     async def get_tags(self, execution_id: str) -> dict[str, str]:
         """The tags."""
         request = pb.GetTagsRequest(execution_id=execution_id)
-        return dict((await self._calls.call(self._executions.GetTags, request)).tags)
+        return dict((await self._doors.call(self._doors.executions.GetTags, request)).tags)
 
     async def set_tags(self, execution_id: str, tags: Mapping[str, str]) -> dict[str, str]:
         """Sets the named tags, removes those with an empty value, and returns all."""
         request = pb.SetTagsRequest(execution_id=execution_id, tags=dict(tags))
-        return dict((await self._calls.call(self._executions.SetTags, request)).tags)
+        return dict((await self._doors.call(self._doors.executions.SetTags, request)).tags)
 
     # Operate
 
@@ -339,7 +315,7 @@ class Client:
         found: Workers = []
         request = operator_pb.ListWorkersRequest(namespace=self.namespace, page_size=1000)
         while True:
-            answer = await self._calls.call(self._operator.ListWorkers, request)
+            answer = await self._doors.call(self._doors.operator.ListWorkers, request)
             found += map(_wire.worker_from, answer.workers)
             request.page_token = answer.next_page_token
             if not request.page_token:
@@ -348,7 +324,7 @@ class Client:
     async def lanes(self) -> Lanes:
         """Lanes of the namespace: what waits in each and who serves it."""
         request = operator_pb.ListLanesRequest(namespace=self.namespace)
-        answer = await self._calls.call(self._operator.ListLanes, request)
+        answer = await self._doors.call(self._doors.operator.ListLanes, request)
         return list_of_lanes(answer)
 
 

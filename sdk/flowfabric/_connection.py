@@ -58,18 +58,18 @@ class Connection:
 
     def _outgoing(self) -> pb.SessionRequest | None:
         now = self._loop.time()
-        if self.session.is_silent(now):
+        if now >= self.session.silent_at:
             self._give_up("renewals go unanswered")
             return None
         request = self.session.outgoing(now)
-        if self.session.renew_at != self._timer_at:
+        if self.session.next_deadline != self._timer_at:
             self._set_timer()
         return request
 
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer_at = self.session.renew_at
+        self._timer_at = self.session.next_deadline
         self._timer = None if self._timer_at == NEVER else self._loop.call_at(self._timer_at, self._ring)
 
     def _ring(self) -> None:

@@ -209,13 +209,20 @@ class Session:
             self._said_drain = is_worth_sending = True
         return request if is_worth_sending else None
 
-    def is_silent(self, now: float) -> bool:
-        """Whether renewals go unanswered for so long that another connection should be tried.
+    @property
+    def silent_at(self) -> float:
+        """When an unanswered renewal means that another connection should be tried.
 
-        Two intervals are at most two thirds of a lease: a third is left to find another gateway.
+        A lease lasts three intervals. The renewal before was answered, one interval earlier; with one and
+        a half more the worker has waited long enough and still has half of one to find another gateway.
         """
         oldest = next(iter(self._unanswered.values()), None)
-        return oldest is not None and now - oldest[0] > 2 * self._renew_interval
+        return NEVER if oldest is None else oldest[0] + 1.5 * self._renew_interval
+
+    @property
+    def next_deadline(self) -> float:
+        """When to look again although nothing happened."""
+        return min(self.renew_at, self.silent_at)
 
     def _hello(self) -> pb.SessionRequest:
         request = pb.SessionRequest()

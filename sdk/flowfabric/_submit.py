@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from flowfabric import _wire
-from flowfabric._channel import Calls
 from flowfabric._errors import EngineError, error_from_status
 from flowfabric._execution import Spec, Submission
 from flowfabric_api.execution.v1 import execution_pb2 as pb
@@ -16,6 +15,7 @@ MAX_ITEMS = 1000
 MAX_BYTES = 3 * 1024 * 1024
 
 Method = Callable[..., Awaitable[pb.BulkCreateExecutionsResponse]]
+Call = Callable[..., Awaitable[pb.BulkCreateExecutionsResponse]]
 
 
 def create_request(spec: Spec, namespace: str, *, retry_safe: bool) -> pb.CreateExecutionRequest:
@@ -42,7 +42,7 @@ def chunks(requests: Sequence[pb.CreateExecutionRequest]) -> Iterator[pb.BulkCre
 
 
 async def submit_chunks(
-    calls: Calls, method: Method, requests: Sequence[pb.CreateExecutionRequest]
+    call: Call, method: Method, requests: Sequence[pb.CreateExecutionRequest]
 ) -> list[Submission | EngineError]:
     """One verdict a request, in their order.
 
@@ -53,7 +53,7 @@ async def submit_chunks(
     for chunk in chunks(requests):
         safe = all(request.idempotency_key for request in chunk.requests)
         try:
-            response = await calls.call(method, chunk, retry_safe=safe)
+            response = await call(method, chunk, retry_safe=safe)
         except EngineError as error:
             if not verdicts:
                 raise
