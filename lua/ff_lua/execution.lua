@@ -162,16 +162,21 @@ do
     if ff.TERMINAL[x.state] then
       return { 'OK', x.state } -- whoever cancels twice, or too late, is told how it ended
     end
-    if not x.cancel_at then
+    local is_first = not x.cancel_at
+    if is_first then
       ff.set(x, 'cancel_at', now)
       ff.set(x, 'cancel_reason', reason)
     end
     if x.state == 'active' and grace_ms > 0 then
       local stop_at = math.min(now + grace_ms, tonumber(x.deadline_at or math.huge))
-      redis.call('ZADD', prefix .. 'deadline', 'LT', stop_at, id)
+      if redis.call('ZADD', prefix .. 'deadline', 'LT', 'CH', stop_at, id) == 0 and not is_first then
+        return { 'OK', 'active' } -- asked before, and to stop sooner
+      end
       ff.tell_holder(x, 'cancel', string.format('%.0f', stop_at) .. ' ' .. x.cancel_reason)
       ff.save(x)
-      ff.event(x, 'cancel_requested', reason)
+      if is_first then
+        ff.event(x, 'cancel_requested', reason)
+      end
       return { 'OK', 'active' }
     end
     ff.cancel_now(x, 'cancel', now)
@@ -240,7 +245,7 @@ do
     redis.call('SPUBLISH', x.prefix .. 'wake', string.format('%.0f', score) .. ' ' .. x.queue)
   end
 
-  -- Makes the lease that ended x a record of its history, before x goes on.
+  -- Makes the lease that ended x a record of its history, before x goes on; earlier ones are records already.
   local function archive_last_lease(x)
     if not x.last_lease then
       return
@@ -248,7 +253,7 @@ do
     local more = redis.call('HMGET', x.key, 'last_ending', 'lease_ended_at', 'failure_type', 'failure_message')
     local failure = x.state == 'failed' and { type = more[3] or '', message = more[4] or '' } or nil
     redis.call(
-      'HSET', ff.key(x.prefix, 'history', x.id), x.epoch,
+      'HSETNX', ff.key(x.prefix, 'history', x.id), x.epoch,
       cjson.encode({
         attempt = tonumber(x.attempt), worker = x.worker or '', lease = x.last_lease,
         granted_at = tonumber(x.granted_at), ended_at = tonumber(more[2]), ending = more[1], answer = x.last_answer,

@@ -20,22 +20,39 @@ do
     return true
   end
 
+  -- Where to go on in an index: its key, and the rank of the first entry beyond a position.
+  --
+  -- Entries of one millisecond are ordered by id. A position seen in another partition lies before or after all of
+  -- ours with that score, because ids begin with their partition.
+  local function first_rank(key, direction, score, id)
+    if score == '' then
+      return 0
+    end
+    local rank = redis.call(direction == 'desc' and 'ZREVRANK' or 'ZRANK', key, id)
+    if rank then
+      return rank + 1
+    end
+    local ours = redis.call('ZRANGE', key, score, score, 'BYSCORE', 'LIMIT', 0, 1)[1]
+    local is_beyond = ours and ((direction == 'desc' and ours < id) or (direction == 'asc' and ours > id))
+    if direction == 'desc' then
+      return redis.call('ZCOUNT', key, is_beyond and '(' .. score or score, '+inf')
+    end
+    return redis.call('ZCOUNT', key, '-inf', is_beyond and '(' .. score or score)
+  end
+
   -- Up to `limit` {id, score} beyond a position, in the order of the index, and whether the index ends there.
   local function page(prefix, index, direction, score, id, limit)
-    local key, flat = prefix .. index
+    local key = prefix .. index
+    local rank = first_rank(key, direction, score, id)
+    local flat
     if direction == 'desc' then
-      flat = redis.call('ZRANGE', key, score == '' and '+inf' or score, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, limit, 'WITHSCORES')
+      flat = redis.call('ZRANGE', key, rank, rank + limit - 1, 'REV', 'WITHSCORES')
     else
-      flat = redis.call('ZRANGE', key, score == '' and '-inf' or score, '+inf', 'BYSCORE', 'LIMIT', 0, limit, 'WITHSCORES')
+      flat = redis.call('ZRANGE', key, rank, rank + limit - 1, 'WITHSCORES')
     end
     local entries = {}
     for i = 1, #flat, 2 do
-      -- Entries of the same millisecond come again at the top of a page; the id says which were seen.
-      local seen = score ~= '' and tonumber(flat[i + 1]) == tonumber(score)
-        and ((direction == 'desc' and flat[i] >= id) or (direction == 'asc' and flat[i] <= id))
-      if not seen then
-        entries[#entries + 1] = { flat[i], flat[i + 1] }
-      end
+      entries[#entries + 1] = { flat[i], flat[i + 1] }
     end
     return entries, #flat < 2 * limit
   end
@@ -49,9 +66,9 @@ do
       complete = complete and #ids < limit
       for _, member in ipairs(ids) do
         local created = redis.call('ZSCORE', prefix .. 'executions', member)
-        local after = score == '' or tonumber(created) < tonumber(score)
-          or (tonumber(created) == tonumber(score) and member < id)
-        if created and after then
+        local age = tonumber(created or 0)
+        local is_beyond = score == '' or age < tonumber(score) or (age == tonumber(score) and member < id)
+        if created and is_beyond then
           found[#found + 1] = { member, created }
         end
       end

@@ -75,11 +75,11 @@ def _cursor(after: str) -> str:
 
 def _close(page: OutputPage) -> pb.OutputClose | None:
     """The end of a stream that was read to its end. An execution without output has no marker but a state."""
+    if not State(page.state).is_terminal:
+        return None  # replayed after an earlier marker: the stream goes on
     if page.frames and page.frames[-1].close:
         return pb.OutputClose(cursor=page.frames[-1].cursor, reason=page.frames[-1].close)
-    if State(page.state).is_terminal:
-        return pb.OutputClose(cursor="", reason=page.state)
-    return None
+    return pb.OutputClose(cursor="", reason=page.state)
 
 
 def _add(frames: Any, frame: StoredFrame) -> None:
