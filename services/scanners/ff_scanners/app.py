@@ -21,8 +21,8 @@ from ff_scanners.settings import ScannerSettings
 log = structlog.get_logger()
 
 SERVICE = "scanners"
-#: A probe waits about this long; the store would be patient for longer.
-PING_S = 2.0
+#: Probes and good-byes wait no longer than this for Valkey; the store would be patient for longer.
+ANSWER_S = 2.0
 
 
 class Replica:
@@ -48,7 +48,7 @@ class Replica:
         self._membership = Membership(backend, SERVICE, member, settings.member_ttl_ms)
         self._membership.on_change(self._share)
         self._backend = backend
-        self._grace_s = settings.shutdown_grace_ms / 1000
+        self._grace_s = min(settings.shutdown_grace_ms / 1000, ANSWER_S)
         self._supervisor = Supervisor()
 
     async def start(self) -> None:
@@ -70,7 +70,7 @@ class Replica:
     async def readiness(self) -> dict[str, str]:
         """What /readyz says."""
         try:
-            async with asyncio.timeout(PING_S):
+            async with asyncio.timeout(ANSWER_S):
                 await self._backend.ping()
             store = "ok"
         except EngineError as error:
