@@ -112,7 +112,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         fail(error.reason, error.message)
     except ExecutionEnded as error:
         state = error.execution.state.value
-        fail(state.upper(), error.execution.ending().removeprefix(f"{state}: "))
+        fail(state.upper(), error.execution.ending().partition(": ")[2] or f"the execution is {state}")
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

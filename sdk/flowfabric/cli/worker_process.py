@@ -32,7 +32,7 @@ class WorkerProcess:
         #: The last lines it printed, over restarts.
         self.lines: deque[str] = deque(maxlen=KEPT_LINES)
         self._arguments = list(arguments)
-        self._env = os.environ | env
+        self._env = {**os.environ, "PYTHONUNBUFFERED": "1", **env}
         self._log = log
         self._cwd = cwd
         self._process: asyncio.subprocess.Process | None = None
