@@ -58,6 +58,11 @@ do
       if over > 0 then
         redis.call('HINCRBY', x.key, 'output_bytes', -trim_bytes(key, over))
       end
+      -- What has said something has begun: given back now, the attempt would be numbered like the next.
+      if x.index == 'offered' then
+        ff.place(x, 'leased', redis.call('ZSCORE', prefix .. 'offered', id))
+        ff.set(x, 'confirmed', '1')
+      end
       ff.set(x, 'frame_number', last)
       ff.set(x, 'output_frames', tonumber(x.output_frames or 0) + frames)
       ff.save(x)
