@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 import typer
 
-from flowfabric._channel import resolve_token
+from flowfabric._channel import resolve_address, resolve_token
 from flowfabric._client import Client
+from flowfabric._doors import no_gateway
 from flowfabric._errors import EngineError, ExecutionEnded
 
 P = ParamSpec("P")
@@ -23,6 +24,8 @@ Namespace = Annotated[
     str | None, typer.Option(metavar="NAME", help="Whose executions and workers (or FF_NAMESPACE).")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one document, or a line for each item.")]
+
+LOOPBACK = ("127.0.0.1", "localhost")
 
 #: What to do about an error, by its reason.
 ADVICE = {
@@ -60,17 +63,39 @@ def targeted(function: Callable[Concatenate[Target, P], None]) -> Callable[..., 
     return expose(function, function)
 
 
-def with_client(function: Callable[Concatenate[Client, P], Awaitable[None]]) -> Callable[..., None]:
+def with_client(function: Callable[Concatenate[Client, P], Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """A command that talks to the engine."""
 
     def body(target: Target, **arguments: Any) -> None:
         async def work() -> None:
-            async with target.client() as client:
-                await function(client, **arguments)  # type: ignore[call-arg]
+            try:
+                async with target.client() as client, asyncio.TaskGroup() as group:
+                    # First, because it checks what was typed before it waits for anything.
+                    group.create_task(function(client, **arguments))  # type: ignore[call-arg]
+                    group.create_task(refuse_silence(resolve_address(target.address)))
+            except BaseExceptionGroup as failures:
+                raise failures.exceptions[0] from None
 
         run(work())
 
     return expose(function, body)
+
+
+async def refuse_silence(address: str) -> None:
+    """Fails at once when nobody listens on this machine, where waiting would not help.
+
+    Elsewhere a refusal may come from a gateway that is being replaced, and the client tries again.
+    """
+    host, _, port = address.rpartition(":")
+    if host not in LOOPBACK or not port.isdecimal():
+        return
+    try:
+        _, writer = await asyncio.open_connection(host, int(port))
+    except ConnectionRefusedError:
+        raise no_gateway(address) from None
+    except OSError:
+        return  # whatever it is, the client meets it as well and has words for it
+    writer.close()
 
 
 def expose(function: Callable[..., Any], body: Callable[..., None]) -> Callable[..., None]:
