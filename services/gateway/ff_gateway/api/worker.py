@@ -53,10 +53,11 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
             yield await self._append(request.lease, request.frames)
 
     async def AppendOutput(self, request: pb.AppendOutputRequest, _context: Any) -> pb.StreamOutputResponse:
-        reply = await self._append(request.lease, request.frames)
-        if reply.HasField("error"):
-            raise EngineError(ErrorCode[reason_of(reply.error)], f"stored up to {reply.acked_through}")
-        return reply
+        checked = wire.frames(request.frames, self._policy.max_output_frame_bytes)
+        appended = await self._backend.output_append(request.lease, checked)
+        if appended.error is not None:
+            raise _refusal(appended.error, "lease", f"stored up to {appended.through}")
+        return _appended(request.lease, appended)
 
     async def _append(self, lease: bytes, frames: Sequence[pb.Frame]) -> pb.StreamOutputResponse:
         try:
@@ -132,7 +133,7 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
         outcome = wire.outcome(message, self._policy.max_payload_bytes)
         answers: list[Answer] = await self._backend.lease_finish([outcome], UNARY_WORKER)
         if isinstance(answers[0], ErrorCode):
-            raise EngineError(answers[0])
+            raise _refusal(answers[0], "lease")
         reply = pb.OutcomeResult()
         wire.answer(reply, outcome.lease, answers[0])
         return reply
@@ -142,7 +143,7 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
     ) -> pb.UpdateProgressResponse:
         [(code, stop)] = await self._backend.lease_progress([wire.progress(request.progress)])
         if code is not None:
-            raise EngineError(code)
+            raise _refusal(code, "progress.lease")
         return pb.UpdateProgressResponse(cancel_requested=stop)
 
 
@@ -180,15 +181,11 @@ async def claim(book: DemandBook, profile: Profile, wanted: int, wait_s: float) 
     return claimant.grants
 
 
-def reason_of(status: Any) -> str:
-    """ErrorInfo.reason of a status of ours."""
-    from google.rpc import error_details_pb2
-
-    info = error_details_pb2.ErrorInfo()
-    for detail in status.details:
-        if detail.Unpack(info):
-            return str(info.reason)
-    return ErrorCode.INTERNAL.name
+def _refusal(code: ErrorCode, field: str, detail: str = "") -> EngineError:
+    """What the store said of a lease; only that it is no lease at all is a fault of the request."""
+    if code is ErrorCode.INVALID_ARGUMENT:
+        return invalid(field, "not a lease")
+    return EngineError(code, detail)
 
 
 def _appended(lease: bytes, appended: Appended) -> pb.StreamOutputResponse:
