@@ -110,6 +110,11 @@ class Door:
         async with asked as response:
             return response.status, await response.json()
 
+    def raw(self, name: str) -> Any:
+        """A method between two streams that takes and gives bytes as they are."""
+        path = f"/{METHODS[name].containing_service.full_name}/{name}"
+        return self.channel.stream_stream(path, None, None)
+
     def snapshot(self) -> dict[bytes, Any]:
         """Every key with its content, but for the heartbeats of the engine's own processes."""
         names = self.valkey.call("KEYS", "*")

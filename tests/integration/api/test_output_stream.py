@@ -1,0 +1,101 @@
+"""StreamOutput: what is wrong with one lease is told of that lease, and the stream goes on."""
+
+from __future__ import annotations
+
+import grpc.aio
+import pytest
+
+from flowfabric_api.execution.v1 import execution_pb2 as ex
+from flowfabric_api.output.v1 import output_pb2 as out
+from flowfabric_api.worker.v1 import worker_pb2 as wk
+
+from .door import Door, reason_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+STRANGE = b"0-0198a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b:1:1:abc0"
+
+
+def frames(*numbers: int, data: bytes = b"x") -> list[wk.Frame]:
+    return [wk.Frame(number=number, kind=out.FRAME_KIND_STDOUT, data=data) for number in numbers]
+
+
+async def held(door: Door) -> bytes:
+    """The lease of a new execution."""
+    spec = ex.ExecutionSpec(kind="k", lane="output")
+    await door.ask(ex.CreateExecutionRequest(spec=spec), "CreateExecution")
+    [claimed] = await door.ask(wk.ClaimRequest(worker_id="w", lanes=["output"]), "Claim")
+    [grant] = claimed.grants
+    lease: bytes = grant.lease
+    return lease
+
+
+async def test_errors_stay_with_their_lease(door: Door) -> None:
+    mine, ended = await held(door), await held(door)
+    await door.ask(wk.CompleteRequest(lease=ended), "Complete")
+    sent = [
+        (mine, frames(1, 2)),
+        (STRANGE, frames(1)),
+        (b"nonsense", frames(1)),
+        (ended, frames(1)),
+        (mine, frames(0)),
+        (mine, frames(3, 5)),
+        (mine, frames(3, data=b"x" * 65_537)),
+        (mine, frames(9)),
+        (mine, frames(2, 3)),
+        (mine, []),
+    ]
+
+    call = door.workers.StreamOutput(
+        iter([wk.StreamOutputRequest(lease=lease, frames=some) for lease, some in sent])
+    )
+    answers = [answer async for answer in call]
+
+    told = [reason_of(one.error) if one.HasField("error") else one.acked_through for one in answers]
+    assert told == [
+        2, "EXECUTION_NOT_FOUND", "INVALID_ARGUMENT", "OUTPUT_CLOSED", "INVALID_ARGUMENT", "INVALID_ARGUMENT",
+        "PAYLOAD_TOO_LARGE", "OUTPUT_GAP", 3, 3,
+    ]  # fmt: skip
+    assert [one.lease for one in answers] == [lease for lease, _ in sent]
+    await door.ask(wk.CompleteRequest(lease=mine), "Complete")
+
+
+async def test_a_gap_says_from_where_to_go_on(door: Door) -> None:
+    lease = await held(door)
+
+    call = door.workers.StreamOutput(
+        iter([wk.StreamOutputRequest(lease=lease, frames=frames(*some)) for some in ([1], [4], [2])])
+    )
+    answers = [answer async for answer in call]
+
+    assert [one.acked_through for one in answers] == [1, 1, 2]
+    assert reason_of(answers[1].error) == "OUTPUT_GAP"
+    await door.ask(wk.CompleteRequest(lease=lease), "Complete")
+
+
+async def test_frames_of_the_largest_size_pass(door: Door) -> None:
+    lease = await held(door)
+
+    call = door.workers.StreamOutput(
+        iter([wk.StreamOutputRequest(lease=lease, frames=frames(1, 2, 3, data=b"\x00" * 65_536))])
+    )
+    [answer] = [answer async for answer in call]
+
+    assert answer.acked_through == 3
+    execution_id = lease.split(b":")[0].decode()
+    [page] = await door.ask(out.ReadOutputRequest(execution_id=execution_id), "ReadOutput")
+    assert [frame.data for frame in page.frames] == [b"\x00" * 65_536] * 3
+    await door.ask(wk.CompleteRequest(lease=lease), "Complete")
+
+
+async def test_bytes_that_are_no_message_end_only_that_stream(door: Door) -> None:
+    lease = await held(door)
+    raw = door.raw("StreamOutput")
+
+    with pytest.raises(grpc.aio.AioRpcError):
+        async for _ in raw(iter([b"\xff\xff\xff\xff"])):
+            pass
+
+    call = door.workers.StreamOutput(iter([wk.StreamOutputRequest(lease=lease, frames=frames(1))]))
+    assert [answer.acked_through async for answer in call] == [1]
+    await door.ask(wk.CompleteRequest(lease=lease), "Complete")
