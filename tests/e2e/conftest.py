@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.error
-import urllib.request
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -16,6 +14,7 @@ import pytest_asyncio
 from flowfabric import Client, SessionSuperseded, Task, Worker
 from flowfabric._stack import Stack
 from flowfabric._valkey import wait_until
+from tests.e2e.waiting import is_ready
 
 StartWorker = Callable[..., Awaitable[Worker]]
 
@@ -34,16 +33,6 @@ def flowfabric_stack(flowfabric_stack: Stack) -> Stack:
     """The stack once its gateway has found the scheduler: a raw claim before that is refused."""
     wait_until(lambda: is_ready(flowfabric_stack.http), 30, lambda: "the gateway is not ready")
     return flowfabric_stack
-
-
-def is_ready(http: str) -> bool:
-    """Whether a gateway says that all it needs is there."""
-    try:
-        with urllib.request.urlopen(f"http://{http}/readyz", timeout=10) as response:
-            return bool(response.status == 200)
-    except urllib.error.HTTPError as refusal:
-        refusal.close()
-        return False
 
 
 @pytest.fixture

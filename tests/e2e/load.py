@@ -16,7 +16,7 @@ from flowfabric import Client, Execution, Spec, State, Submission
 from flowfabric._stack import Stack
 from flowfabric._valkey import ValkeyServer, tied_command
 from tests.e2e.history import Disturbances, Run, Shown, check, read_events, read_runs
-from tests.e2e.waiting import eventually, until
+from tests.e2e.waiting import eventually, is_ready, until
 
 PROGRAM = Path(__file__).parent / "programs" / "recorded_work.py"
 FRAMES = 3
@@ -215,8 +215,13 @@ async def open_load(
     with ValkeyServer(data_dir=home / "valkey", options=valkey_options) as valkey:
         stack = Stack(gateways, schedulers, scanners, valkey=valkey.address, env=dict(env))
         async with stack:
-            doors = [p.addresses["grpc"] for p in stack.processes.values() if p.service == "gateway"]
-            address = f"ipv4:{','.join(doors)}"
+            doors = [one.addresses for one in stack.processes.values() if one.service == "gateway"]
+            address = f"ipv4:{','.join(door['grpc'] for door in doors)}"
+
+            async def are_ready() -> bool:
+                return all([await asyncio.to_thread(is_ready, door["http"]) for door in doors])
+
+            await eventually(are_ready)
             namespace = f"load-{uuid.uuid4().hex[:12]}"
             async with Client(address, namespace=namespace) as client:
                 load = Load(stack, valkey, client, address, home)

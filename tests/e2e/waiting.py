@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import urllib.error
+import urllib.request
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import TypeVar
@@ -50,3 +52,13 @@ async def eventually(ask: Callable[[], Awaitable[Value]], patience: float = PATI
     except TimeoutError:
         raise AssertionError(f"still {answer!r} after {patience} s") from None
     return answer
+
+
+def is_ready(http: str) -> bool:
+    """Whether a gateway says that all it needs is there."""
+    try:
+        with urllib.request.urlopen(f"http://{http}/readyz", timeout=10) as response:
+            return bool(response.status == 200)
+    except urllib.error.HTTPError as refusal:
+        refusal.close()
+        return False
