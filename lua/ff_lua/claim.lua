@@ -3,27 +3,25 @@ do
 
   -- Starts the next lease of x. A delayed attempt goes on; every other claim starts a new attempt.
   local function lease_one(x, lease_id, holder, expires_at, now)
-    ff.set(x, 'resume_state', x.attempt_state)
+    x.resume_state = x.attempt_state
     if x.attempt_state ~= 'attempt_interrupted' then
-      ff.set(x, 'attempt', string.format('%d', tonumber(x.attempt) + 1))
+      x.attempt = x.attempt + 1
     end
-    ff.set(x, 'epoch', string.format('%d', tonumber(x.epoch) + 1))
-    ff.set(x, 'lease_id', lease_id)
-    ff.set(x, 'holder', holder)
-    ff.set(x, 'worker', '')
-    ff.set(x, 'granted_at', now)
-    ff.set(x, 'confirmed', '0')
-    if x.frame_number then
-      ff.set(x, 'frame_number', '0')
-    end
+    x.epoch = x.epoch + 1
+    x.lease_id = lease_id
+    x.holder = holder
+    x.worker = ''
+    x.granted_at = now
+    x.confirmed = nil
+    x.frame_number = nil
     ff.to_active(x, expires_at)
     local attempt_deadline = ''
     if x.attempt_timeout_ms then
-      attempt_deadline = now + tonumber(x.attempt_timeout_ms)
+      attempt_deadline = now + x.attempt_timeout_ms
       redis.call('ZADD', x.prefix .. 'attempt_timeout', attempt_deadline, x.id)
     end
-    if x.epoch == '1' then
-      ff.set(x, 'started_at', now)
+    if x.epoch == 1 then
+      x.started_at = now
     end
     ff.save(x)
     ff.event(x, 'claimed')
@@ -71,7 +69,7 @@ do
     end
     ff.end_lease(x, 'released', 'LEASE_STALE', now)
     if x.resume_state ~= 'attempt_interrupted' then
-      ff.set(x, 'attempt', string.format('%d', tonumber(x.attempt) - 1))
+      x.attempt = x.attempt - 1
     end
     ff.to_waiting(x, 'release', x.resume_state)
     ff.save(x)

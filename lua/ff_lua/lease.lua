@@ -6,16 +6,16 @@ do
     if x.cancel_at then
       return ff.cancel_now(x, 'reclaim', now)
     end
-    local reclaims = tonumber(x.reclaims or 0) + 1
+    local reclaims = (x.reclaims or 0) + 1
     local event = code == 'LEASE_REVOKED' and 'lease_revoked' or 'lease_expired'
     ff.tell_holder(x, 'lost', code)
     ff.end_lease(x, event, code, now)
-    ff.set(x, 'reclaims', reclaims)
+    x.reclaims = reclaims
     local delay_ms = ff.policy(x, 'reclaim_delay_ms')
     if reclaims > ff.policy(x, 'max_reclaims') then
-      ff.set(x, 'failure_type', 'max_reclaims')
-      ff.set(x, 'failure_message', 'the lease was lost ' .. reclaims .. ' times')
-      ff.set(x, 'failure_category', 'infra_crash')
+      x.failure = {
+        type = 'max_reclaims', message = 'the lease was lost ' .. reclaims .. ' times', category = 'infra_crash',
+      }
       ff.to_terminal(x, 'reclaim', 'failed', now)
     elseif delay_ms > 0 then
       ff.to_delayed(x, 'reclaim', 'pending_reclaim_attempt', 'waiting_for_retry_backoff', now + delay_ms)
@@ -40,16 +40,10 @@ do
       return refusal
     end
     ff.place(x, 'leased', now + ttl_ms)
-    if x.confirmed ~= '1' then
-      ff.set(x, 'confirmed', '1')
+    if not x.confirmed or x.worker ~= worker or x.holder ~= holder then
+      x.confirmed, x.worker, x.holder = true, worker, holder
+      ff.save(x)
     end
-    if x.worker ~= worker then
-      ff.set(x, 'worker', worker)
-    end
-    if x.holder ~= holder then
-      ff.set(x, 'holder', holder)
-    end
-    ff.save(x)
     if x.cancel_at then
       local stop_at = redis.call('ZSCORE', prefix .. 'deadline', id)
       return 'CANCEL ' .. (stop_at or string.format('%.0f', now)) .. ' ' .. (x.cancel_reason or '')
@@ -86,10 +80,10 @@ do
       return { 'EXECUTION_NOT_FOUND' }
     end
     if x.state ~= 'active' then
-      return { 'OK', 0, tonumber(x.epoch), x.state }
+      return { 'OK', 0, x.epoch, x.state }
     end
     ff.reclaim(x, 'LEASE_REVOKED', ff.now_ms())
-    return { 'OK', 1, tonumber(x.epoch), x.state }
+    return { 'OK', 1, x.epoch, x.state }
   end
 
   register('lease_renew', lease_renew)

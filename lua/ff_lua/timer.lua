@@ -64,8 +64,7 @@ do
       if x.state ~= 'delayed' or x.index ~= 'delayed' then
         return false
       end
-      local attempt_state = redis.call('HGET', x.key, 'attempt_state')
-      ff.to_waiting(x, 'promote', attempt_state)
+      ff.to_waiting(x, 'promote', x.attempt_state)
       ff.save(x)
       ff.event(x, 'promoted')
       return true
@@ -113,9 +112,9 @@ do
         ff.tell_holder(x, 'lost', 'LEASE_REVOKED')
         ff.end_lease(x, 'execution_deadline', 'LEASE_REVOKED', now)
       end
-      ff.set(x, 'failure_type', 'execution_deadline')
-      ff.set(x, 'failure_message', 'not finished within ' .. x.deadline_ms .. ' ms')
-      ff.set(x, 'failure_category', 'timeout')
+      x.failure = {
+        type = 'execution_deadline', message = 'not finished within ' .. x.deadline_ms .. ' ms', category = 'timeout',
+      }
       ff.to_terminal(x, 'expire', 'expired', now)
       ff.save(x)
       ff.event(x, 'expired')

@@ -126,13 +126,13 @@ class ExecutionFunctions(Functions):
 
 
 def _create_arguments(item: NewExecution) -> list[Argument]:
-    fields: list[Argument] = ["kind", item.kind]
+    spec: dict[str, object] = {"kind": item.kind}
     if item.policy:
-        fields += ["policy", json.dumps(item.policy, separators=(",", ":"))]
+        spec["policy"] = item.policy
     if item.attempt_timeout_ms is not None:
-        fields += ["attempt_timeout_ms", item.attempt_timeout_ms]
+        spec["attempt_timeout_ms"] = item.attempt_timeout_ms
     if item.traceparent:
-        fields += ["traceparent", item.traceparent]
+        spec["traceparent"] = item.traceparent
     tags = [part for pair in item.tags.items() for part in pair]
     idempotent = item.idempotency_key != ""
     return [
@@ -145,10 +145,9 @@ def _create_arguments(item: NewExecution) -> list[Argument]:
         item.priority,
         item.delay_until_ms,
         "" if item.deadline_ms is None else item.deadline_ms,
+        json.dumps(spec, separators=(",", ":")),
         len(tags),
-        len(fields),
         *tags,
-        *fields,
     ]
 
 
@@ -156,11 +155,11 @@ def read_record(entry: Sequence[Any]) -> ExecutionRecord | None:
     """An execution as `ff.describe` gives it."""
     if not entry:
         return None
-    execution_id, expires_at, payload, fields, tags, history = entry
+    execution_id, expires_at, payload, core, tags, history = entry
     records = [(int(epoch), json.loads(record)) for epoch, record in pairs(history).items()]
     return ExecutionRecord(
         execution_id=text(execution_id),
-        fields=pairs(fields),
+        core=json.loads(core),
         lease_expires_at_ms=number(expires_at),
         payload=payload,
         tags=dict(sorted(pairs(tags).items())),
