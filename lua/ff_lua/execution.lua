@@ -235,7 +235,8 @@ do
       'HSETNX', ff.key(x.prefix, 'history', x.id), x.epoch,
       cjson.encode({
         attempt = x.attempt, worker = x.worker or '', lease = x.last_lease, granted_at = x.granted_at,
-        ended_at = x.lease_ended_at, ending = x.last_ending, answer = x.last_answer, failure = x.failure,
+        ended_at = x.lease_ended_at, ending = x.last_ending, answer = x.last_answer,
+        failure = x.state == 'failed' and x.failure or nil, -- else it is an earlier lease's
       })
     )
   end
