@@ -70,8 +70,6 @@ class ExecutionRecord:
     execution_id: str
     core: dict[str, Any]
     """Field names as in prelude.lua."""
-    lease_expires_at_ms: int
-    """0 without a lease."""
     payload: bytes
     """Empty unless asked for."""
     tags: dict[str, str]

@@ -34,7 +34,7 @@ do
       ff.to_waiting(x, 'create', 'pending_first_attempt')
     end
     ff.save(x)
-    redis.call('ZADD', prefix .. 'executions', now, id)
+    ff.list(x)
     if payload ~= '' then
       redis.call('SET', ff.key(prefix, 'payload', id), payload)
     end
@@ -90,7 +90,7 @@ do
   -- ARGV  1 with_payload   "1" to read payloads
   --       2 with_history   "1" to read the ended leases
   --       3.. id
-  -- gives array, one element an id: {} when unknown, else {id, lease expiry ms or "", payload or "", core (JSON),
+  -- gives array, one element an id: {} when unknown, else {id, payload or "", core (JSON),
   --       {tag, value, ..}, {epoch, record (JSON), ..}}
   -- codes none
   local function execution_describe(keys, args)
@@ -108,7 +108,6 @@ do
     end
     return {
       id,
-      redis.call('ZSCORE', prefix .. 'leased', id) or redis.call('ZSCORE', prefix .. 'offered', id) or '',
       with_payload and redis.call('GET', ff.key(prefix, 'payload', id)) or '',
       core,
       redis.call('HGETALL', ff.key(prefix, 'tags', id)),

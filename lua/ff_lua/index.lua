@@ -196,7 +196,8 @@ do
     elseif x.state == 'delayed' then
       return 'delayed', x.due_at or now
     elseif x.state == 'active' then
-      return x.confirmed and 'leased' or 'offered', now + ttl_ms
+      x.expires_at = x.expires_at or now + ttl_ms
+      return x.confirmed and 'leased' or 'offered', x.expires_at
     end
     return x.state, now + ff.policy(x, 'retention_ms')
   end
@@ -245,6 +246,7 @@ do
     local index, offset, limit = args[1], tonumber(args[2]), tonumber(args[3])
     local ids = redis.call('ZRANGE', prefix .. index, offset, offset + limit - 1)
     local repaired, dropped = 0, 0
+    ff.preload(prefix, ids)
     for _, id in ipairs(ids) do
       local x = ff.load(prefix, id)
       if index == 'executions' and x then

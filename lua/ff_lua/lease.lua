@@ -39,11 +39,9 @@ do
     if refusal then
       return refusal
     end
-    ff.place(x, 'leased', now + ttl_ms)
-    if not x.confirmed or x.worker ~= worker or x.holder ~= holder then
-      x.confirmed, x.worker, x.holder = true, worker, holder
-      ff.save(x)
-    end
+    x.expires_at, x.confirmed, x.worker, x.holder = now + ttl_ms, true, worker, holder
+    ff.place(x, 'leased', x.expires_at)
+    ff.save(x)
     if x.cancel_at then
       local stop_at = redis.call('ZSCORE', prefix .. 'deadline', id)
       return 'CANCEL ' .. (stop_at or string.format('%.0f', now)) .. ' ' .. (x.cancel_reason or '')
@@ -62,6 +60,7 @@ do
   -- codes EXECUTION_NOT_FOUND LEASE_STALE LEASE_EXPIRED LEASE_REVOKED INVALID_ARGUMENT
   local function lease_renew(keys, args)
     local prefix, now, replies = ff.prefix(keys[1]), ff.now_ms(), {}
+    ff.preload_leases(prefix, { unpack(args, 4) })
     for i = 4, #args do
       replies[#replies + 1] = renew_one(prefix, args[i], args[2], args[3], tonumber(args[1]), now)
     end

@@ -143,6 +143,13 @@ do
   -- codes EXECUTION_NOT_FOUND LEASE_STALE LEASE_EXPIRED LEASE_REVOKED INVALID_ARGUMENT
   local function lease_finish(keys, args)
     local prefix, now, replies, at = ff.prefix(keys[1]), ff.now_ms(), {}, 2
+    local leases = {}
+    while at <= #args do
+      leases[#leases + 1] = args[at]
+      at = at + 3 + tonumber(args[at + 2])
+    end
+    ff.preload_leases(prefix, leases)
+    at = 2
     while at <= #args do
       replies[#replies + 1] = finish_one(prefix, args[1], args[at], args[at + 1], args, at + 3, now)
       at = at + 3 + tonumber(args[at + 2])
@@ -167,7 +174,7 @@ do
       at = now,
     }
     ff.save(x)
-    redis.call('SPUBLISH', ff.key(prefix, 'watch', id), 'progress')
+    ff.tell_watchers(x, 'progress')
     return x.cancel_at and 'CANCEL' or 'OK'
   end
 

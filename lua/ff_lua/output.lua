@@ -61,7 +61,7 @@ do
       x.frame_number = last
       x.output_frames = (x.output_frames or 0) + frames
       ff.save(x)
-      redis.call('SPUBLISH', ff.key(prefix, 'watch', id), 'output')
+      ff.tell_watchers(x, 'output')
     end
     return { code, last }
   end

@@ -109,10 +109,10 @@ def test_a_description_holds_everything_byte_for_byte(scenario: Scenario) -> Non
 
     [described] = scenario.call("execution_describe", 1, 1, id)
 
-    assert described[:3] == [id.encode(), b"", BYTES]
-    assert read_core(described[3])["note"] == "\0\udcff"
-    assert read_core(described[3]) == scenario.core(id)
-    assert described[4:] == [[b"a", b"b"], []]
+    assert described[:2] == [id.encode(), BYTES]
+    assert read_core(described[2])["note"] == "\0\udcff"
+    assert read_core(described[2]) == scenario.core(id)
+    assert described[3:] == [[b"a", b"b"], []]
 
 
 def test_an_unknown_execution_is_described_as_nothing(scenario: Scenario) -> None:

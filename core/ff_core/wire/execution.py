@@ -217,7 +217,7 @@ def _lease(record: ExecutionRecord) -> pb.Lease:
         worker_id=record.text("worker"),
         epoch=record.number("epoch"),
         grant_time=timestamp(record.number("granted_at")),
-        expire_time=timestamp(record.lease_expires_at_ms),
+        expire_time=timestamp(record.number("expires_at")),
         confirmed=bool(record.core.get("confirmed")),
     )
 

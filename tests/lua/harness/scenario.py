@@ -208,7 +208,7 @@ class Scenario:
 
     def event_entries(self) -> list[dict[str, str]]:
         reply = cast("list[list[object]]", self.engine.command("XRANGE", self.prefix + "events", "-", "+"))
-        return [_event(cast("list[bytes]", fields)) for _, fields in reply]
+        return [event for _, fields in reply for event in _events(cast("list[bytes]", fields))]
 
     def published(self, channel: str) -> list[bytes]:
         """The messages to one channel; the partition's channels may be named without its prefix."""
@@ -288,10 +288,10 @@ def read_core(document: bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", json.loads(document.decode("utf-8", "surrogateescape")))
 
 
-def _event(fields: Sequence[bytes]) -> dict[str, str]:
-    name, line = fields
-    assert name == b"event"
-    return dict(zip(EVENT, line.decode().split(" ", len(EVENT) - 1), strict=True))
+def _events(fields: Sequence[bytes]) -> list[dict[str, str]]:
+    """The events of one call, which are one entry of the feed."""
+    assert set(fields[::2]) == {b"event"}
+    return [dict(zip(EVENT, line.decode().split(" ", len(EVENT) - 1), strict=True)) for line in fields[1::2]]
 
 
 def _schedules(index: str) -> bool:
