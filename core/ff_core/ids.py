@@ -12,9 +12,9 @@ import uuid_utils
 from ff_core.errors import EngineError, ErrorCode, invalid
 
 _EXECUTION_ID = re.compile(
-    r"^(0|[1-9]\d{0,3})-[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$"
+    r"(0|[1-9][0-9]{0,3})-[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
 )
-_LEASE = re.compile(rb"^(0|[1-9]\d{0,3})-[0-9a-f-]{36}:\d{1,9}:\d{1,9}:[0-9a-z]{1,64}$")
+_LEASE = re.compile(rb"(0|[1-9]\d{0,3})-[0-9a-f-]{36}:\d{1,9}:\d{1,9}:[0-9a-z]{1,64}")
 
 
 def new_execution_id(partition: int) -> str:
@@ -24,7 +24,7 @@ def new_execution_id(partition: int) -> str:
 
 def partition_of_execution(execution_id: str, partitions: int) -> int:
     """The partition an id names. Raises INVALID_ARGUMENT, or EXECUTION_NOT_FOUND beyond the last one."""
-    match = _EXECUTION_ID.match(execution_id)
+    match = _EXECUTION_ID.fullmatch(execution_id)
     if match is None:
         raise invalid("execution_id", f"{execution_id[:64]!r} is not an execution id")
     partition = int(match[1])
@@ -35,7 +35,7 @@ def partition_of_execution(execution_id: str, partitions: int) -> int:
 
 def partition_of_lease(lease: bytes, partitions: int) -> int | None:
     """The partition of a lease token, or None for what is no token of this engine."""
-    match = _LEASE.match(lease)
+    match = _LEASE.fullmatch(lease)
     if match is None:
         return None
     partition = int(match[1])

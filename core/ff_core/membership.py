@@ -97,8 +97,11 @@ def parse_partitions(text: str, partitions: int) -> frozenset[int] | None:
         return None
     found: set[int] = set()
     for part in text.split(","):
-        first, _, last = part.partition("-")
-        found.update(range(int(first), int(last or first) + 1))
+        first, dash, last = part.partition("-")
+        span = range(int(first), int(last if dash else first) + 1)
+        if not span:
+            raise ValueError(f"{part!r} is no range")
+        found.update(span)
     beyond = [partition for partition in found if not 0 <= partition < partitions]
     if beyond:
         raise ValueError(f"there are {partitions} partitions, so {beyond[0]} is none of them")

@@ -58,6 +58,11 @@ do
       if over > 0 then
         x.output_bytes = x.output_bytes - trim_bytes(key, over)
       end
+      -- What has said something has begun: given back now, the attempt would be numbered like the next.
+      if not x.confirmed then
+        x.confirmed = true
+        ff.place(x, 'leased', x.expires_at)
+      end
       x.frame_number = last
       x.output_frames = (x.output_frames or 0) + frames
       ff.save(x)

@@ -54,7 +54,10 @@ class Connection:
             patience.cancel()
             if self._timer is not None:
                 self._timer.cancel()
-            await self._channel.close(None)
+
+    async def close(self) -> None:
+        """Closes the channel, once nobody uses it any more."""
+        await self._channel.close(None)
 
     def _outgoing(self) -> pb.SessionRequest | None:
         now = self._loop.time()

@@ -96,7 +96,7 @@ class Context:
             LeaseLost: nobody listens any more; stop.
             PayloadTooLarge: the frame is over the engine's limit; cut it up.
         """
-        await self._reporter.emit(self._grant.lease, int(kind), frame_bytes(data))
+        await self._reporter.emit(self._grant.lease, FrameKind(kind), frame_bytes(data))
 
     def emit_sync(self, data: object, kind: FrameKind = FrameKind.EVENT) -> None:
         """The same for handlers that run in a thread."""
@@ -124,6 +124,7 @@ class Context:
     ) -> None:
         if percent is not None and not 0 <= percent <= 100:
             raise ValueError(f"percent must be 0 to 100, not {percent}")
+        percent = None if percent is None else float(percent)
         report(self._grant.lease, percent, None if message is None else clip(message, PROGRESS_BYTES))
 
     def _refuse_loop_thread(self, name: str) -> None:

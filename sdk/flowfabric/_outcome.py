@@ -11,6 +11,7 @@ from flowfabric_api.worker.v1 import worker_pb2 as pb
 
 TYPE_BYTES = 256
 MESSAGE_BYTES = 4096
+LONGEST_DELAY_S = 10 * 366 * 86400.0
 
 
 class Retry(Exception):
@@ -18,8 +19,7 @@ class Retry(Exception):
 
     def __init__(self, delay: Duration | None = None, message: str = "", *, category: str = "") -> None:
         super().__init__(message)
-        self.delay = delay
-        self.message = message
+        self.delay = None if delay is None else checked(delay)
         self.category = category
 
 
@@ -28,7 +28,6 @@ class Fail(Exception):
 
     def __init__(self, message: str = "", *, type: str = "Fail", category: str = "permanent") -> None:
         super().__init__(message)
-        self.message = message
         self.type = type
         self.category = category
 
@@ -38,7 +37,7 @@ class Delay(Exception):
 
     def __init__(self, delay: Duration) -> None:
         super().__init__(f"delayed by {delay}")
-        self.delay = delay
+        self.delay = checked(delay)
 
 
 @dataclass(slots=True)
@@ -64,7 +63,7 @@ class Failed:
     message: str = ""
     category: str = ""
     non_retryable: bool = False
-    retry_delay: Duration | None = None
+    retry_delay: float | None = None
 
     def put(self, outcome: pb.Outcome) -> None:
         """Writes this outcome."""
@@ -84,7 +83,7 @@ class Failed:
 class Delayed:
     """The attempt goes on later."""
 
-    delay: Duration
+    delay: float
 
     def put(self, outcome: pb.Outcome) -> None:
         """Writes this outcome."""
@@ -117,12 +116,20 @@ def outcome_of(error: BaseException) -> Outcome:
         case Delay():
             return Delayed(error.delay)
         case Retry():
-            return Failed("Retry", error.message, error.category, retry_delay=error.delay)
+            return Failed("Retry", str(error), error.category, retry_delay=error.delay)
         case Fail():
-            return Failed(error.type, error.message, error.category, non_retryable=True)
+            return Failed(error.type, str(error), error.category, non_retryable=True)
         case _:
             message = "".join(traceback.format_exception_only(error)).strip()
             return Failed(type(error).__name__, message.removeprefix(f"{type(error).__name__}: "))
+
+
+def checked(delay: Duration) -> float:
+    """The delay in seconds, refused here where the handler can see it and not on its way."""
+    seconds = _wire.seconds(delay)
+    if not 0 <= seconds <= LONGEST_DELAY_S:
+        raise ValueError(f"a delay must be 0 s to ten years, not {delay}")
+    return seconds
 
 
 def clip(text: str, limit: int) -> str:

@@ -1,7 +1,7 @@
 """One bidirectional call, pumped by one writer and one reader.
 
-A pending read or write is never cancelled, because gRPC answers that by cancelling the call: the call
-is cancelled first, and both end by themselves.
+A pending read or write of a living call is never cancelled, because gRPC answers that by cancelling the
+call: the call is cancelled first.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ class Stream(Generic[Request, Response]):
         self._incoming = incoming
         self._wake = asyncio.Event()
         self._is_finishing = False
-        self._is_over = False
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -56,9 +55,10 @@ class Stream(Generic[Request, Response]):
         try:
             await asyncio.wait((reader,))
         finally:
-            self._is_over = True
-            self._wake.set()
             self._call.cancel()
+            # Now that the call is over nothing can be harmed; and the writer of a call that was cancelled
+            # before it had begun would wait for ever for it to begin (grpcio 1.85).
+            writer.cancel()
             await asyncio.wait((reader, writer))
         # The reader's error is the stream's; the writer's only says that there is no stream any more,
         # unless it is a bug.
@@ -85,7 +85,7 @@ class Stream(Generic[Request, Response]):
             raise
 
     async def _write_all(self) -> None:
-        while not self._is_over:
+        while True:
             self._wake.clear()
             request = self._outgoing()
             if request is not None:

@@ -100,7 +100,7 @@ class Uplink:
         session = Session(self._identity, self._leases, self._slots)
         session.is_draining = self._is_draining
         connection = Connection(self._gateway, session, self._apply)
-        pump = self._loop.create_task(connection.run())
+        pump = self._loop.create_task(self._pump(connection))
         self._pumps.add(pump)
         pump.add_done_callback(self._forget)
         closing = self._loop.create_task(self._closing.wait())
@@ -114,9 +114,6 @@ class Uplink:
         if session.is_welcome:
             pause.reset()
         if pump.done():
-            if self.current is connection:
-                self.current = None
-                self._follow(None)
             pump.result()
             await self._sleep(pause.next())
         else:
@@ -124,12 +121,22 @@ class Uplink:
             logger.info("gateway_going reason=%s", go_away.reason)
             await self._sleep(read_seconds(go_away.reconnect_after))
 
+    async def _pump(self, connection: Connection) -> None:
+        try:
+            await connection.run()
+        finally:
+            if self.current is connection:
+                self.current = None
+                self._follow(None)
+            await connection.close()
+
     def _apply(self, connection: Connection, effects: Effects) -> None:
         if effects.welcomed:
             old, self.current = self.current, connection
             if old is not None:
                 old.session.is_replaced = True
                 self._retire(old)
+            connection.session.is_draining = self._is_draining
             self.lease_ttl = connection.session.lease_ttl
             self.connected.set()
             self._follow(connection)

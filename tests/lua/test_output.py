@@ -44,6 +44,20 @@ def test_a_repeated_frame_is_stored_once(scenario: Scenario) -> None:
     assert data_of(read(scenario, grant.id)) == [b"a", b"b", b"c"]
 
 
+def test_the_first_frame_confirms_a_grant_so_that_no_two_leases_number_one_attempt(
+    scenario: Scenario,
+) -> None:
+    id = scenario.create()
+    [grant] = scenario.claim()
+    expires_at = scenario.score("offered", id)
+
+    append(scenario, grant.lease, (1, b"a"))
+
+    assert scenario.core(id)["confirmed"] == "1"
+    assert scenario.score("leased", id) == expires_at
+    scenario.assert_one_index(id)
+
+
 def test_a_gap_is_refused_after_what_came_before_it(scenario: Scenario) -> None:
     grant = scenario.hold()
 

@@ -84,17 +84,24 @@ async def open_backend(settings: ServiceSettings) -> ValkeyBackend:
         wait_timeout_ms=settings.wait_replicas_timeout_ms,
     )
     backend = ValkeyBackend(client, settings.partitions, library.name)
-    in_force = await backend.partitions_fix(settings.partitions)
-    if in_force != settings.partitions:
+    try:
+        await _check_partitions(backend, settings.partitions)
+        await client.load_library()
+        await _warn_about_persistence(client)
+    except BaseException:
         await backend.close()
+        raise
+    return backend
+
+
+async def _check_partitions(backend: ValkeyBackend, partitions: int) -> None:
+    in_force = await backend.partitions_fix(partitions)
+    if in_force != partitions:
         raise EngineError(
             ErrorCode.INVALID_ARGUMENT,
-            f"FF_PARTITIONS={settings.partitions}, but this Valkey was started with {in_force}; "
+            f"FF_PARTITIONS={partitions}, but this Valkey was started with {in_force}; "
             "the number can't change while it holds executions",
         )
-    await client.load_library()
-    await _warn_about_persistence(client)
-    return backend
 
 
 async def _warn_about_persistence(client: StoreClient) -> None:

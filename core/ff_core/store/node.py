@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+import hiredis
+
+from ff_core.errors import EngineError, ErrorCode
 from ff_core.store.connection import Argument, Connection, ConnectionLost, Endpoint, Reply
 
 
@@ -16,7 +19,7 @@ class Node:
         self._opening: asyncio.Task[Connection] | None = None
 
     async def call(self, *command: Argument) -> Reply:
-        """One command. Raises ConnectionLost."""
+        """One command. Raises ConnectionLost, or STORE_UNAVAILABLE when the login is refused."""
         connection = self._connection
         if connection is None or not connection.is_open:
             connection = await self._reopen()
@@ -45,6 +48,8 @@ class Node:
             self._connection = await Connection.open(self.endpoint)
         except OSError as error:
             raise ConnectionLost(f"{self.endpoint.host}:{self.endpoint.port}: {error}") from error
+        except hiredis.ReplyError as error:  # a login that is refused now will be refused again
+            raise EngineError(ErrorCode.STORE_UNAVAILABLE, str(error)) from error
         return self._connection
 
     def close(self) -> None:

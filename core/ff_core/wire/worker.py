@@ -34,19 +34,23 @@ def pool(message: pb.Pool, field: str) -> Pool:
     """Checks one pool."""
     if not 1 <= message.slots <= MAX_SLOTS:
         raise invalid(f"{field}.slots", f"{message.slots}; 1 to {MAX_SLOTS}")
-    return Pool(lanes(message.lanes, field), capabilities(message.capabilities, field), message.slots)
+    return Pool(
+        lanes(message.lanes, f"{field}.lanes"),
+        capabilities(message.capabilities, f"{field}.capabilities"),
+        message.slots,
+    )
 
 
 def lanes(values: Sequence[str], field: str) -> tuple[str, ...]:
     """Checks the lanes of a pool."""
     if not 1 <= len(values) <= 64:
-        raise invalid(f"{field}.lanes", f"{len(values)} lanes; 1 to 64")
-    return tuple(dict.fromkeys(names.name(lane, f"{field}.lanes") for lane in values))
+        raise invalid(field, f"{len(values)} lanes; 1 to 64")
+    return tuple(dict.fromkeys(names.name(lane, field) for lane in values))
 
 
 def capabilities(values: Iterable[str], field: str) -> frozenset[str]:
     """Checks the capabilities of a pool."""
-    class_name = class_of(values, f"{field}.capabilities")
+    class_name = class_of(values, field)
     return frozenset(class_name.split(",")) if class_name else frozenset()
 
 
@@ -75,7 +79,9 @@ def outcome(message: pb.Outcome, max_result_bytes: int) -> Outcome:
         result = message.completed.result
         if len(result) > max_result_bytes:
             raise EngineError(
-                ErrorCode.PAYLOAD_TOO_LARGE, f"result: {len(result)} bytes; at most {max_result_bytes}"
+                ErrorCode.PAYLOAD_TOO_LARGE,
+                f"result: {len(result)} bytes; at most {max_result_bytes}",
+                field="result",
             )
         return Outcome(message.lease, "complete", (result,))
     if kind == "failed":
@@ -126,7 +132,9 @@ def frames(messages: Sequence[pb.Frame], max_frame_bytes: int) -> list[NewFrame]
     for message in messages:
         if len(message.data) > max_frame_bytes:
             raise EngineError(
-                ErrorCode.PAYLOAD_TOO_LARGE, f"frame: {len(message.data)} bytes; at most {max_frame_bytes}"
+                ErrorCode.PAYLOAD_TOO_LARGE,
+                f"frames.data: {len(message.data)} bytes; at most {max_frame_bytes}",
+                field="frames.data",
             )
         if message.number < 1 or (found and message.number != found[-1].number + 1):
             raise invalid("frames.number", f"{message.number}: counts up by one from 1")

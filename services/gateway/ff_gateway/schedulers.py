@@ -23,6 +23,8 @@ log = structlog.get_logger()
 
 CONNECTED = Gauge("ff_gateway_schedulers", "Schedulers this gateway has a stream to")
 
+LONELY_S = 0.1
+
 CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.initial_reconnect_backoff_ms", 50),
@@ -131,7 +133,8 @@ class Schedulers:
                 self._follow(set(addresses))
             except EngineError as error:
                 log.warning("schedulers_unknown", code=error.code.name)
-            await asyncio.sleep(self._every_s)
+            # Without a scheduler nothing runs, so the first one is looked for often.
+            await asyncio.sleep(self._every_s if self._links else min(self._every_s, LONELY_S))
 
     async def stop(self) -> None:
         """Ends every link."""

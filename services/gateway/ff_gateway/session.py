@@ -103,6 +103,9 @@ class Session:
             work.outcomes.append(wire.outcome(message, self._max_result_bytes))
         except EngineError as error:  # one bad outcome must not harm the others
             work.refused_outcomes.append((message.lease, error.code, error.detail))
+        else:
+            # From here on the outcome ends it: a Renew that lists it no more must not release it first.
+            self.leases.pop(message.lease, None)
 
     def _receive_renew(self, renew: pb.Renew, work: Work) -> None:
         listed, seen = set(renew.leases), list(renew.seen_grant_numbers)

@@ -94,8 +94,10 @@ class SessionEnd:
 
     async def pump(self) -> None:
         reader = asyncio.create_task(self._read())
-        await asyncio.wait((reader, self._ending), return_when=asyncio.FIRST_COMPLETED)
-        self.ended.set()
+        try:
+            await asyncio.wait((reader, self._ending), return_when=asyncio.FIRST_COMPLETED)
+        finally:  # gRPC cancels the handler of a call that was cancelled
+            self.ended.set()
         if self._ending.done() and (rich := self._ending.result()) is not None:
             await abort(self.context, rich)
 
@@ -144,6 +146,8 @@ class WorkerDoor(worker_grpc.WorkerServiceServicer):
     def __init__(self) -> None:
         self.sessions: asyncio.Queue[SessionEnd] = asyncio.Queue()
         self.outputs: asyncio.Queue[OutputEnd] = asyncio.Queue()
+        self.acknowledges_output = False
+        """Every frame at once, on whichever stream it comes; otherwise the test does it."""
 
     async def Session(self, requests: Any, context: Any) -> None:
         end = SessionEnd(context)
@@ -156,7 +160,11 @@ class WorkerDoor(worker_grpc.WorkerServiceServicer):
     async def StreamOutput(self, requests: Any, context: Any) -> None:
         end = OutputEnd(context)
         self.outputs.put_nowait(end)
-        await end.pump()
+        if self.acknowledges_output:
+            while (request := await next_request(context)) is not None:
+                await end.acknowledge(request.lease, request.frames[-1].number)
+        else:
+            await end.pump()
 
 
 class ClientDoor(

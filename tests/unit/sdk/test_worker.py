@@ -215,6 +215,18 @@ async def test_a_handler_can_ask_for_a_delay(start: Start) -> None:
     assert (await session.outcome()).delayed.delay.seconds == 30
 
 
+@pytest.mark.parametrize("delay", [-1, float("inf"), float("nan")])
+async def test_an_impossible_delay_fails_the_handler_and_not_the_session(start: Start, delay: float) -> None:
+    @task
+    async def not_now() -> None:
+        raise Delay(delay)
+
+    _, session = await start(not_now)
+    await session.grant(b"L", 1, kind="not_now")
+
+    assert (await session.outcome()).failed.type == "ValueError"
+
+
 async def test_a_handler_that_exits_fails_alone(start: Start) -> None:
     @task
     async def leave() -> None:
@@ -575,6 +587,50 @@ async def test_a_session_that_is_refused_stops_the_worker_at_once(gateway: FakeG
 
     with pytest.raises(InvalidArgument):
         await starting
+
+
+async def test_output_waits_while_there_is_no_session(gateway: FakeGateway, start: Start) -> None:
+    gate = Gate()
+
+    @task
+    async def talk(context: Context) -> None:
+        gate.entered.set()
+        await gate.open.wait()
+        await context.emit(b"1")
+
+    _, old = await start(talk)
+    await old.grant(b"L", 1, kind="talk")
+    await gate.entered.wait()
+
+    # The old session ends while the new one is still being opened.
+    await old.send(pb.SessionResponse(go_away=pb.GoAway(reason="restart")))
+    new = await gateway.worker.sessions.get()
+    old.end(status(code_pb2.UNAVAILABLE, "SHUTTING_DOWN"))
+    await old.ended.wait()
+    gateway.worker.acknowledges_output = True
+    gate.open.set()
+    await new.welcome()
+
+    assert (await new.outcome()).lease == b"L"
+
+
+async def test_a_session_that_opens_during_the_drain_drains_too(gateway: FakeGateway, start: Start) -> None:
+    gate = Gate()
+    worker, session = await start(gate.task())
+    await session.grant(b"L", 1, kind="wait")
+    await gate.entered.wait()
+    session.end(status(code_pb2.UNAVAILABLE, "SHUTTING_DOWN"))
+    again = await gateway.worker.sessions.get()
+
+    draining = asyncio.create_task(worker.drain())
+    await asyncio.sleep(0)
+    await again.welcome()
+    await again.until(lambda request: request.HasField("drain"))
+    gate.open.set()
+    await again.outcome()
+    await again.acknowledge(b"L")
+
+    await draining
 
 
 # The end

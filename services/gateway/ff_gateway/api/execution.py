@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -218,8 +219,10 @@ def _position(request: pb.ListExecutionsRequest) -> tuple[float, str] | None:
         raw = base64.urlsafe_b64decode(request.page_token + "=" * (-len(request.page_token) % 4))
         question, score, execution_id = json.loads(raw)
         position = float(score), str(execution_id)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise invalid("page_token", "not one of ours") from error
     if question != _question(request):
         raise invalid("page_token", "it belongs to another question; start without a token")
+    if not math.isfinite(position[0]):
+        raise invalid("page_token", "not one of ours")
     return position

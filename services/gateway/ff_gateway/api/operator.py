@@ -7,6 +7,7 @@ from typing import Any
 from ff_core import keys
 from ff_core.backend import EngineBackend
 from ff_core.capabilities import required_by
+from ff_core.errors import invalid
 from ff_core.wire import names
 from ff_core.wire.time import timestamp
 from ff_core.worker import WorkerRecord
@@ -26,6 +27,8 @@ class OperatorServicer(operator_pb2_grpc.OperatorServiceServicer):
 
     async def ListWorkers(self, request: pb.ListWorkersRequest, _context: Any) -> pb.ListWorkersResponse:
         namespace = names.name(request.namespace, "namespace", names.DEFAULT)
+        if request.page_size < 0:
+            raise invalid("page_size", f"{request.page_size}; at least 0")
         size = min(request.page_size or 50, MAX_PAGE)
         after = request.page_token and names.identifier(request.page_token, "page_token")
         reply = pb.ListWorkersResponse()

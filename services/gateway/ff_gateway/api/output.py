@@ -15,7 +15,7 @@ from ff_gateway.watch import Watches
 from flowfabric_api.output.v1 import output_pb2 as pb
 from flowfabric_api.output.v1 import output_pb2_grpc
 
-_CURSOR = re.compile(r"^\d{1,15}-\d{1,10}$")
+_CURSOR = re.compile(r"[0-9]{1,15}-[0-9]{1,10}")
 MAX_PAGE = 1000
 TAIL_PAGE = 256
 
@@ -68,7 +68,7 @@ class OutputServicer(output_pb2_grpc.OutputServiceServicer):
 
 
 def _cursor(after: str) -> str:
-    if after and not _CURSOR.match(after):
+    if after and not _CURSOR.fullmatch(after):
         raise invalid("after", f"{after[:40]!r} is not a cursor")
     return after
 

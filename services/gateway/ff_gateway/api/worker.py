@@ -75,8 +75,8 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
             raise invalid("max_grants", f"{request.max_grants}; at most {MAX_CLAIM}")
         profile = Profile(
             names.name(request.namespace, "namespace", names.DEFAULT),
-            wire.lanes(request.lanes or ["default"], "claim"),
-            wire.capabilities(request.capabilities, "claim"),
+            wire.lanes(request.lanes or ["default"], "lanes"),
+            wire.capabilities(request.capabilities, "capabilities"),
         )
         if self._sessions.is_leaving:
             raise EngineError(ErrorCode.SHUTTING_DOWN)

@@ -1,0 +1,63 @@
+"""The commands, by name."""
+
+from __future__ import annotations
+
+import os
+
+import typer
+
+from flowfabric._worker import sdk_version
+from flowfabric.cli.command import Address, Namespace, Target, Token
+from flowfabric.cli.dev import dev
+from flowfabric.cli.execution import get, list_executions, result, tail, watch
+from flowfabric.cli.operation import lanes, workers
+from flowfabric.cli.steering import cancel, change_priority, replay, revoke, tags
+from flowfabric.cli.submission import submit
+from flowfabric.cli.worker import worker
+
+app = typer.Typer(
+    name="flowfabric",
+    help="Run the engine, run workers, submit work, look at it, steer it.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,  # they may hold a token
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def root(
+    ctx: typer.Context, address: Address = None, token: Token = None, namespace: Namespace = None
+) -> None:
+    """Run the engine, run workers, submit work, look at it, steer it."""
+    # Empty variables count as unset, as in the SDK; address and token it reads by itself.
+    ctx.obj = Target(address, token, namespace or os.environ.get("FF_NAMESPACE") or None)
+
+
+def version() -> None:
+    """Print the version."""
+    typer.echo(sdk_version())
+
+
+RUN, SUBMIT, LOOK, STEER = "Run", "Submit", "Look", "Steer"
+
+app.command("dev", rich_help_panel=RUN)(dev)
+app.command("worker", rich_help_panel=RUN)(worker)
+app.command("submit", rich_help_panel=SUBMIT)(submit)
+app.command("get", rich_help_panel=LOOK)(get)
+app.command("list", rich_help_panel=LOOK)(list_executions)
+app.command("watch", rich_help_panel=LOOK)(watch)
+app.command("tail", rich_help_panel=LOOK)(tail)
+app.command("result", rich_help_panel=LOOK)(result)
+app.command("workers", rich_help_panel=LOOK)(workers)
+app.command("lanes", rich_help_panel=LOOK)(lanes)
+app.command("version", rich_help_panel=LOOK)(version)
+app.command("cancel", rich_help_panel=STEER)(cancel)
+app.command("priority", rich_help_panel=STEER)(change_priority)
+app.command("replay", rich_help_panel=STEER)(replay)
+app.command("revoke", rich_help_panel=STEER)(revoke)
+app.command("tags", rich_help_panel=STEER)(tags)
+
+
+def main() -> None:
+    """The `flowfabric` script."""
+    app()

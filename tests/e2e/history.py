@@ -1,0 +1,166 @@
+"""What happened to a load of executions, told by those who ran them and by the engine, and what may not have.
+
+Three witnesses: the handlers' own records (programs/recorded_work.py), the engine's feed of events in
+Valkey, and what a client is shown at the end. `check` compares them with the promises of the engine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+from flowfabric import Execution, OutputFrame, State
+
+TERMINAL = frozenset({"completed", "failed", "cancelled", "expired"})
+
+#: Events that end a lease.
+ENDS = TERMINAL | {"attempt_failed", "delayed", "lease_expired", "lease_revoked", "released"}
+
+
+@dataclass(slots=True)
+class Run:
+    """One handler run, by its own record."""
+
+    execution: str
+    attempt: int
+    epoch: int
+    pid: int
+    started: float
+    ended: float | None = None
+    """None when the process was killed in the middle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry of the engine's feed."""
+
+    name: str
+    attempt: int
+    epoch: int
+
+
+@dataclass(slots=True)
+class Shown:
+    """What a client is shown of an execution that has ended."""
+
+    execution: Execution
+    result: str
+    frames: Sequence[OutputFrame]
+
+
+@dataclass(slots=True)
+class Disturbances:
+    """What was done to the workers, by process."""
+
+    killed: dict[int, float] = field(default_factory=dict)
+    """When."""
+    frozen: set[int] = field(default_factory=set)
+    """Stopped past their leases: their handlers cannot know what they lost, only the fence can."""
+
+
+def read_runs(records: Path) -> list[Run]:
+    """The runs in a file of records, in the order they started."""
+    runs: dict[tuple[str, int, int], Run] = {}
+    for line in records.read_text().splitlines() if records.exists() else ():
+        record = json.loads(line)
+        key = record["execution"], record["epoch"], record["pid"]
+        if record["what"] == "started":
+            assert key not in runs, f"one lease ran twice in one process: {record}"
+            runs[key] = Run(
+                record["execution"], record["attempt"], record["epoch"], record["pid"], record["time"]
+            )
+        else:
+            runs[key].ended = record["time"]
+    return list(runs.values())
+
+
+def read_events(call: Callable[..., object], partitions: int = 64) -> dict[str, list[Event]]:
+    """The engine's feed by execution, through a function that sends a command to Valkey."""
+    events: dict[str, list[Event]] = defaultdict(list)
+    for partition in range(partitions):
+        for _, flat in call("XRANGE", f"ff:{{p:{partition}}}:events", "-", "+"):  # type: ignore[attr-defined]
+            text = [item.decode() for item in flat]
+            entry = dict(zip(text[::2], text[1::2], strict=True))
+            event = Event(entry["event"], int(entry["attempt"]), int(entry["epoch"]))
+            events[entry["execution"]].append(event)
+    return events
+
+
+def check(
+    texts: Mapping[str, str],
+    frames: int,
+    *,
+    runs: Iterable[Run],
+    events: Mapping[str, Sequence[Event]],
+    shown: Mapping[str, Shown],
+    disturbances: Disturbances,
+) -> None:
+    """Asserts every promise for every execution; `texts` is what was submitted, by execution."""
+    runs_of: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        runs_of[run.execution].append(run)
+    assert set(shown) == set(texts)
+    for execution, text in texts.items():
+        check_feed(execution, events[execution])
+        check_runs(execution, runs_of[execution], events[execution], disturbances)
+        check_end(text, frames, runs_of[execution], shown[execution])
+
+
+def check_feed(execution: str, events: Sequence[Event]) -> None:
+    """One outcome, and never two leases: each claim follows the end of the lease before it."""
+    story = f"{execution}: {[(event.name, event.attempt, event.epoch) for event in events]}"
+    assert sum(event.name in TERMINAL for event in events) == 1, story
+    assert events[0].name == "created", story
+    assert events[-1].name in TERMINAL, story
+    epoch, attempt, is_leased = 0, 0, False
+    for event in events:
+        if event.name == "claimed":
+            assert not is_leased, story
+            assert (event.epoch, event.attempt) == (epoch + 1, attempt + 1), story
+            epoch, attempt, is_leased = event.epoch, event.attempt, True
+        elif event.name in ENDS:
+            assert is_leased, story
+            assert event.epoch == epoch, story
+            is_leased = False
+            if event.name == "released":
+                attempt -= 1
+                assert event.attempt == attempt, story
+
+
+def check_runs(
+    execution: str, runs: Sequence[Run], events: Sequence[Event], disturbances: Disturbances
+) -> None:
+    """No lease ran twice, no attempt ran twice unless its grant was given back, no two ran at one time."""
+    story = f"{execution}: {runs} {events}"
+    assert all(count == 1 for count in Counter(run.epoch for run in runs).values()), story
+    given_back = Counter(event.attempt + 1 for event in events if event.name == "released")
+    for attempt, count in Counter(run.attempt for run in runs).items():
+        assert count <= 1 + given_back[attempt], story
+    in_order = sorted(runs, key=lambda run: run.epoch)
+    for earlier, later in pairwise(in_order):
+        if earlier.pid in disturbances.frozen:
+            continue
+        ended = disturbances.killed.get(earlier.pid) if earlier.ended is None else earlier.ended
+        assert ended is not None, f"still running, or it died by itself: {story}"
+        assert ended <= later.started, f"two at one time: {story}"
+
+
+def check_end(text: str, frames: int, runs: Sequence[Run], shown: Shown) -> None:
+    """The right result, by a run that is on record, and its output whole and in order."""
+    execution = shown.execution
+    assert execution.state is State.COMPLETED, execution
+    assert shown.result == hashlib.sha256(text.encode()).hexdigest(), execution
+    assert execution.attempt in {run.attempt for run in runs}, f"{execution} {runs}"
+    assert execution.failed_attempts == 0, execution
+    final = [frame for frame in shown.frames if frame.attempt == execution.attempt]
+    expected = [f"{text} {execution.attempt} {number}" for number in range(1, frames + 1)]
+    assert [frame.data.decode() for frame in final] == expected, f"{final} {execution} {runs}"
+    assert [frame.number for frame in final] == list(range(1, frames + 1)), final
+    for frame in shown.frames:
+        assert re.fullmatch(rf"{re.escape(text)} {frame.attempt} {frame.number}", frame.data.decode()), frame

@@ -1,0 +1,194 @@
+"""Wake-up hints: heard once subscribed, subscribed again after a loss, and the loss is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from ff_core import keys
+from ff_core.settings import ServiceSettings
+from ff_core.store.backend import ValkeyBackend, open_backend
+from ff_core.worker import Pool, WorkerRecord
+from flowfabric._valkey import ValkeyServer
+from flowfabric.testing import AnyValkey
+
+from .engine import PARTITIONS, Engine, eventually
+
+
+class Ear:
+    """A listener that remembers, and can be waited for."""
+
+    def __init__(self) -> None:
+        self.heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def __call__(self, message: bytes) -> None:
+        self.heard.put_nowait(message)
+
+
+class Gaps:
+    """Counts the gaps it is told of."""
+
+    def __init__(self, backend: ValkeyBackend) -> None:
+        self._told = asyncio.Event()
+        backend.hints.on_gap(self._told.set)
+
+    async def next(self) -> None:
+        await self._told.wait()
+        self._told.clear()
+
+
+async def listening(backend: ValkeyBackend) -> None:
+    """Returns when the socket for hints is open: from then on `listen` waits for its confirmation."""
+    gaps = Gaps(backend)
+    await backend.hints.listen("ff:test:opening", Ear(), sharded=False)
+    await gaps.next()
+
+
+def subscribers(valkey: AnyValkey, channel: str) -> int:
+    reply = valkey.call("PUBSUB", "SHARDNUMSUB", channel)
+    assert isinstance(reply, list)
+    return int(str(reply[1]))
+
+
+async def test_what_is_confirmed_is_heard(engine: Engine, engine_valkey: AnyValkey) -> None:
+    await listening(engine.backend)
+    wake, ear = keys.wake_channel(0), Ear()
+
+    await engine.backend.hints.listen(wake, ear)
+    assert subscribers(engine_valkey, wake) == 1
+    await engine.create()
+
+    assert (await ear.heard.get()).endswith(b" default/main/")
+
+
+async def test_hundreds_of_channels_share_one_socket(engine: Engine, engine_valkey: AnyValkey) -> None:
+    await listening(engine.backend)
+    ids = await asyncio.gather(*(engine.create(number % PARTITIONS) for number in range(300)))
+    ears = [Ear() for _ in ids]
+    before = engine_valkey.call("INFO", "clients")
+    await asyncio.gather(
+        *(
+            engine.backend.hints.listen(keys.watch_channel(number % PARTITIONS, one), ears[number])
+            for number, one in enumerate(ids)
+        )
+    )
+
+    await engine.backend.execution_cancel(ids, "", 0)
+
+    assert [await ear.heard.get() for ear in ears] == [b"cancelled"] * 300
+    assert isinstance(before, bytes)
+    after = engine_valkey.call("INFO", "clients")
+    assert isinstance(after, bytes)
+    assert before.splitlines()[1] == after.splitlines()[1]
+
+
+async def test_many_listeners_of_a_channel_are_one_subscription(
+    engine: Engine, engine_valkey: AnyValkey
+) -> None:
+    await listening(engine.backend)
+    wake, ears = keys.wake_channel(0), [Ear(), Ear()]
+    for ear in ears:
+        await engine.backend.hints.listen(wake, ear)
+    assert subscribers(engine_valkey, wake) == 1
+
+    await engine.create()
+
+    assert await ears[0].heard.get() == await ears[1].heard.get()
+
+
+async def test_a_channel_that_nobody_listens_to_is_given_up(engine: Engine, engine_valkey: AnyValkey) -> None:
+    await listening(engine.backend)
+    wake, ear, stays = keys.wake_channel(0), Ear(), Ear()
+    await engine.backend.hints.listen(wake, ear)
+    await engine.backend.hints.listen(wake, stays)
+
+    engine.backend.hints.forget(wake, ear)
+    await engine.create()
+    await stays.heard.get()
+    assert ear.heard.empty()
+
+    engine.backend.hints.forget(wake, stays)
+    engine.backend.hints.forget(wake, stays)
+
+    async def is_given_up() -> bool:
+        return subscribers(engine_valkey, wake) == 0
+
+    await eventually(is_given_up)
+
+
+async def test_a_superseded_worker_is_told_at_its_gateway(backend: ValkeyBackend) -> None:
+    await listening(backend)
+    ear = Ear()
+    await backend.hints.listen(keys.gateway_channel("g1"), ear, sharded=False)
+
+    for session, gateway in (("s1", "g1"), ("s2", "g2")):
+        pools = (Pool(("a",), frozenset(), 1),)
+        worker = WorkerRecord("w", session, gateway, "default", "", "", pools, (0,), 0, 0, False)
+        await backend.worker_open(worker, 60_000)
+
+    assert (await ear.heard.get()).split() == [b"superseded", b"w", b"s1"]
+
+
+@pytest.fixture
+async def durable(durable_valkey: ValkeyServer) -> AsyncIterator[Engine]:
+    backend = await open_backend(
+        ServiceSettings(host=durable_valkey.host, port=durable_valkey.port, partitions=PARTITIONS)
+    )
+    yield Engine(backend)
+    await backend.close()
+
+
+async def test_channels_are_subscribed_again_after_a_restart(
+    durable: Engine, durable_valkey: ValkeyServer
+) -> None:
+    await listening(durable.backend)
+    sharded, plain, gaps = Ear(), Ear(), Gaps(durable.backend)
+    await durable.backend.hints.listen(keys.wake_channel(3), sharded)
+    await durable.backend.hints.listen(keys.WORKERS_CHANNEL, plain, sharded=False)
+
+    durable_valkey.kill()
+    durable_valkey.launch()
+    await gaps.next()
+    await durable.create(3)
+    durable_valkey.call("PUBLISH", keys.WORKERS_CHANNEL, "opened")
+
+    assert (await sharded.heard.get()).endswith(b" default/main/")
+    assert await plain.heard.get() == b"opened"
+
+
+async def test_what_is_asked_for_while_valkey_is_away_is_subscribed_later(
+    durable: Engine, durable_valkey: ValkeyServer
+) -> None:
+    await listening(durable.backend)
+    gaps, ear, forgotten = Gaps(durable.backend), Ear(), Ear()
+    wake = keys.wake_channel(0)
+    await durable.backend.hints.listen(keys.wake_channel(1), forgotten)
+    durable_valkey.kill()
+
+    await durable.backend.hints.listen(wake, ear)
+    durable.backend.hints.forget(keys.wake_channel(1), forgotten)
+    durable_valkey.launch()
+    await gaps.next()
+    await durable.create(0)
+
+    assert (await ear.heard.get()).endswith(b" default/main/")
+    assert subscribers(durable_valkey, keys.wake_channel(1)) == 0
+
+
+async def test_a_gap_listener_that_left_is_not_called(durable: Engine, durable_valkey: ValkeyServer) -> None:
+    await listening(durable.backend)
+    calls: list[str] = []
+
+    def gone() -> None:
+        calls.append("gone")
+
+    durable.backend.hints.on_gap(gone)
+    durable.backend.hints.off_gap(gone)
+    gaps = Gaps(durable.backend)
+
+    durable_valkey.restart()
+    await gaps.next()
+
+    assert calls == []

@@ -1,0 +1,295 @@
+"""Submissions are checked field by field, and what was stored is shown as it was submitted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ff_core.errors import EngineError, ErrorCode
+from ff_core.execution import ExecutionRecord, NewExecution
+from ff_core.ids import partition_of_execution, partition_of_key
+from ff_core.wire.execution import DAY_MS, Limits, execution_message, new_execution, new_policy
+from ff_core.wire.time import duration
+from flowfabric_api.execution.v1 import execution_pb2 as pb
+
+LIMITS = Limits(max_payload_bytes=100, retention_ms=DAY_MS)
+Change = Callable[[pb.CreateExecutionRequest], object]
+
+
+def request(**spec: object) -> pb.CreateExecutionRequest:
+    return pb.CreateExecutionRequest(spec=pb.ExecutionSpec(kind="k", **spec))  # type: ignore[arg-type]
+
+
+def stored(item: NewExecution, **fields: str) -> ExecutionRecord:
+    """The record that `execution_create` makes of an item."""
+    core = {
+        "state": "waiting", "reason": "waiting_for_worker", "attempt_state": "pending_first_attempt",
+        "queue": item.queue, "kind": item.kind, "priority": str(item.priority), "created_at": "1000",
+        "attempt": "0", "epoch": "0",
+    }  # fmt: skip
+    if item.policy:
+        core["policy"] = json.dumps(item.policy)
+    if item.deadline_ms is not None:
+        core["deadline_ms"] = str(item.deadline_ms)
+    if item.attempt_timeout_ms is not None:
+        core["attempt_timeout_ms"] = str(item.attempt_timeout_ms)
+    if item.traceparent:
+        core["traceparent"] = item.traceparent
+    return ExecutionRecord(item.execution_id, core | fields, 0, item.payload, item.tags, [])
+
+
+def show(record: ExecutionRecord, *, capable: bool = True) -> pb.Execution:
+    return execution_message(record, lambda _queue: capable)
+
+
+HOSTILE: list[tuple[str, Change]] = [
+    ("spec.kind", lambda r: r.spec.ClearField("kind")),
+    ("spec.kind", lambda r: setattr(r.spec, "kind", "a/b")),
+    ("spec.lane", lambda r: setattr(r.spec, "lane", "a/b")),
+    ("spec.namespace", lambda r: setattr(r.spec, "namespace", "a b")),
+    ("spec.priority", lambda r: setattr(r.spec, "priority", -1)),
+    ("spec.priority", lambda r: setattr(r.spec, "priority", 9001)),
+    ("spec.payload", lambda r: setattr(r.spec, "payload", b"x" * 101)),
+    ("spec.required_capabilities", lambda r: r.spec.required_capabilities.append("a,b")),
+    ("spec.tags", lambda r: r.spec.tags.update({"Bad": "x"})),
+    ("spec.start_time", lambda r: setattr(r.spec.start_time, "seconds", -1)),
+    ("spec.deadline", lambda r: r.spec.deadline.CopyFrom(duration(0))),
+    ("spec.deadline", lambda r: setattr(r.spec.deadline, "seconds", 1 << 40)),
+    ("spec.traceparent", lambda r: setattr(r.spec, "traceparent", "x" * 257)),
+    ("spec.policy.max_attempts", lambda r: setattr(r.spec.policy, "max_attempts", 0)),
+    ("spec.policy.max_attempts", lambda r: setattr(r.spec.policy, "max_attempts", 1001)),
+    ("spec.policy.max_reclaims", lambda r: setattr(r.spec.policy, "max_reclaims", -1)),
+    ("spec.policy.max_replays", lambda r: setattr(r.spec.policy, "max_replays", -1)),
+    ("spec.policy.output_max_frames", lambda r: setattr(r.spec.policy, "output_max_frames", 0)),
+    ("spec.policy.output_max_bytes", lambda r: setattr(r.spec.policy, "output_max_bytes", 1 << 33)),
+    ("spec.policy.reclaim_delay", lambda r: setattr(r.spec.policy.reclaim_delay, "seconds", -1)),
+    ("spec.policy.retention", lambda r: setattr(r.spec.policy.retention, "seconds", -1)),
+    ("spec.policy.attempt_timeout", lambda r: r.spec.policy.attempt_timeout.CopyFrom(duration(0))),
+    ("spec.policy.retryable_categories", lambda r: r.spec.policy.retryable_categories.append("a b")),
+    ("spec.policy.retryable_categories", lambda r: r.spec.policy.retryable_categories.extend(["a"] * 33)),
+    ("spec.policy.non_retryable_categories", lambda r: r.spec.policy.non_retryable_categories.append("")),
+    ("spec.policy.backoff.initial", lambda r: setattr(r.spec.policy.backoff.initial, "seconds", -1)),
+    ("spec.policy.backoff.max", lambda r: setattr(r.spec.policy.backoff.max, "seconds", -1)),
+    ("spec.policy.backoff.multiplier", lambda r: setattr(r.spec.policy.backoff, "multiplier", 0.5)),
+    ("spec.policy.backoff.multiplier", lambda r: setattr(r.spec.policy.backoff, "multiplier", float("nan"))),
+    ("spec.policy.backoff.multiplier", lambda r: setattr(r.spec.policy.backoff, "multiplier", float("inf"))),
+    ("spec.policy.backoff.jitter", lambda r: setattr(r.spec.policy.backoff, "jitter", 1.5)),
+    ("spec.policy.backoff.jitter", lambda r: setattr(r.spec.policy.backoff, "jitter", float("nan"))),
+    ("idempotency_key", lambda r: setattr(r, "idempotency_key", "a b")),
+    ("idempotency_key", lambda r: setattr(r, "idempotency_key", "x" * 257)),
+    ("idempotency_ttl", lambda r: r.idempotency_ttl.CopyFrom(duration(0))),
+    ("idempotency_ttl", lambda r: r.idempotency_ttl.CopyFrom(duration(30 * DAY_MS + 1))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("field", "spoil"), HOSTILE, ids=[f"{n}-{field}" for n, (field, _) in enumerate(HOSTILE)]
+)
+def test_a_bad_field_is_refused_by_name(field: str, spoil: Change) -> None:
+    bad = request()
+    spoil(bad)
+
+    with pytest.raises(EngineError) as refused:
+        new_execution(bad, LIMITS, 64)
+
+    code = ErrorCode.PAYLOAD_TOO_LARGE if field == "spec.payload" else ErrorCode.INVALID_ARGUMENT
+    assert (refused.value.code, refused.value.field) == (code, field)
+    assert field in str(refused.value)
+
+
+def test_only_a_kind_is_required() -> None:
+    item = new_execution(request(), LIMITS, 64)
+
+    assert (item.namespace, item.lane, item.kind, item.class_name) == ("default", "default", "k", "")
+    assert (item.payload, item.priority, item.tags, item.policy) == (b"", 0, {}, {})
+    assert (item.delay_until_ms, item.deadline_ms, item.attempt_timeout_ms) == (0, None, None)
+    assert 0 <= partition_of_execution(item.execution_id, 64) < 64
+
+
+def test_limits_are_allowed() -> None:
+    item = new_execution(request(payload=b"x" * 100, priority=9000), LIMITS, 64)
+
+    assert (len(item.payload), item.priority) == (100, 9000)
+
+
+def test_an_idempotency_key_fixes_the_partition() -> None:
+    keyed = request(namespace="team")
+    keyed.idempotency_key = "order-1"
+
+    item = new_execution(keyed, LIMITS, 64)
+
+    assert partition_of_execution(item.execution_id, 64) == partition_of_key("team", "order-1", 64)
+    assert item.idempotency_ttl_ms == DAY_MS
+
+
+def test_a_retention_of_the_gateway_is_stored_unless_it_is_the_default() -> None:
+    assert new_execution(request(), Limits(1, 5), 64).policy == {"retention_ms": 5}
+    assert new_execution(request(), LIMITS, 64).policy == {}
+
+
+def test_the_repeat_of_a_submission_has_its_fingerprint() -> None:
+    spec = {"payload": b"a", "tags": {"a.b": "c"}, "required_capabilities": ["x", "y"]}
+    again = spec | {"required_capabilities": ["y", "x", "y"], "traceparent": "another"}
+
+    first, second = (new_execution(request(**one), LIMITS, 64) for one in (spec, again))
+
+    assert first.fingerprint() == second.fingerprint()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"payload": b"b"}, {"priority": 1}, {"lane": "l"}, {"tags": {"a.b": "c"}}, {"deadline": duration(1)},
+        {"required_capabilities": ["x"]}, {"policy": pb.Policy(max_attempts=1)},
+        {"policy": pb.Policy(attempt_timeout=duration(1))},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_other_content_has_another_fingerprint(other: dict[str, object]) -> None:
+    first, second = (new_execution(request(**one), LIMITS, 64) for one in ({}, other))
+
+    assert first.fingerprint() != second.fingerprint()
+
+
+SPAN = st.integers(0, 10**12).map(duration)
+WORDS = st.lists(st.from_regex(r"[a-z_]{1,12}", fullmatch=True), max_size=4, unique=True).map(sorted)
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> pb.Policy:
+    """Any policy that is allowed."""
+    policy = pb.Policy(retryable_categories=draw(WORDS), non_retryable_categories=draw(WORDS))
+    for field, values in (
+        ("max_attempts", st.integers(1, 1000)),
+        ("max_reclaims", st.integers(0, 1_000_000)),
+        ("max_replays", st.integers(0, 1_000_000)),
+        ("output_max_frames", st.integers(1, 1_000_000)),
+        ("output_max_bytes", st.integers(1, 1 << 32)),
+    ):
+        if draw(st.booleans()):
+            setattr(policy, field, draw(values))
+    for field in ("reclaim_delay", "retention"):
+        if draw(st.booleans()):
+            getattr(policy, field).CopyFrom(draw(SPAN))
+    if draw(st.booleans()):
+        policy.attempt_timeout.CopyFrom(duration(draw(st.integers(1, 10**12))))
+    if draw(st.booleans()):
+        policy.backoff.multiplier = draw(st.floats(1, 100))
+    if draw(st.booleans()):
+        policy.backoff.jitter = draw(st.floats(0, 1))
+    for field in ("initial", "max"):
+        if draw(st.booleans()):
+            getattr(policy.backoff, field).CopyFrom(draw(SPAN))
+    return policy
+
+
+@given(policies())
+def test_a_policy_is_shown_as_it_was_submitted(policy: pb.Policy) -> None:
+    item = new_execution(request(policy=policy), LIMITS, 64)
+
+    shown = show(stored(item)).spec.policy
+
+    if policy.retention == Duration(seconds=DAY_MS // 1000):
+        shown.retention.CopyFrom(policy.retention)  # the default is not stored
+    assert shown == policy
+
+
+@given(policies())
+def test_a_stored_policy_has_only_names_that_the_rules_know(policy: pb.Policy) -> None:
+    assert set(new_policy(policy)) <= {
+        "max_attempts", "backoff_initial_ms", "backoff_multiplier", "backoff_max_ms", "backoff_jitter",
+        "max_reclaims", "reclaim_delay_ms", "max_replays", "retention_ms", "output_max_frames",
+        "output_max_bytes", "retryable_categories", "non_retryable_categories",
+    }  # fmt: skip
+
+
+NAME = st.from_regex(r"[A-Za-z0-9._:-]{1,64}", fullmatch=True)
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> pb.ExecutionSpec:
+    """Any submission that is allowed, policies apart."""
+    tokens = draw(st.lists(st.from_regex(r"[a-z0-9/=]{1,8}", fullmatch=True), max_size=5))
+    return pb.ExecutionSpec(
+        namespace=draw(NAME),
+        lane=draw(NAME),
+        kind=draw(NAME),
+        payload=draw(st.binary(max_size=100)),
+        priority=draw(st.integers(0, 9000)),
+        required_capabilities=sorted(set(tokens)),
+        tags=draw(st.dictionaries(st.sampled_from(["a.b", "a.c"]), st.text(min_size=1, max_size=20))),
+        traceparent=draw(st.text(max_size=50)),
+        deadline=duration(draw(st.integers(1, 10**12))),
+    )
+
+
+@given(specs())
+def test_a_submission_is_shown_as_it_was(spec: pb.ExecutionSpec) -> None:
+    item = new_execution(pb.CreateExecutionRequest(spec=spec), LIMITS, 64)
+
+    assert show(stored(item)).spec == spec
+
+
+def test_what_nobody_can_run_is_shown_so() -> None:
+    item = new_execution(request(), LIMITS, 64)
+
+    assert show(stored(item), capable=False).state_vector.blocking_reason == "waiting_for_capable_worker"
+    assert show(stored(item)).state_vector.blocking_reason == "waiting_for_worker"
+
+
+def test_an_active_execution_shows_its_lease() -> None:
+    record = stored(new_execution(request(), LIMITS, 64), state="active", worker="w1", granted_at="2000")
+    record.fields |= {"confirmed": "1", "epoch": "3"}
+    record.lease_expires_at_ms = 32_000
+
+    lease = show(record).lease
+
+    assert (lease.worker_id, lease.epoch, lease.confirmed) == ("w1", 3, True)
+    assert (lease.grant_time.ToMilliseconds(), lease.expire_time.ToMilliseconds()) == (2000, 32_000)
+
+
+def test_only_a_delayed_execution_is_due_and_only_a_terminal_one_has_ended() -> None:
+    item = new_execution(request(), LIMITS, 64)
+    times = {"due_at": "5000", "ended_at": "6000"}
+
+    assert show(stored(item, **times)).HasField("due_time") is False
+    assert show(stored(item, state="delayed", **times)).due_time.ToMilliseconds() == 5000
+    assert show(stored(item, **times)).HasField("end_time") is False
+    assert show(stored(item, state="failed", **times)).end_time.ToMilliseconds() == 6000
+
+
+def test_progress_failure_cancel_and_history_are_shown() -> None:
+    record = stored(
+        new_execution(request(), LIMITS, 64), state="failed",
+        progress_at="7000", progress_percent="12.5", progress_message="half",
+        failure_type="T", failure_message="m", failure_category="permanent",
+        cancel_at="8000", cancel_reason="why",
+    )  # fmt: skip
+    ended: dict[str, object] = {
+        "attempt": 1,
+        "worker": "w",
+        "granted_at": 1,
+        "ended_at": 2,
+        "ending": "failed",
+    }
+    failure = {"type": "T", "message": "m", "category": "c"}
+    record.history = [(1, ended | {"failure": failure}), (2, ended | {"attempt": 2})]
+
+    message = show(record)
+
+    assert (message.progress.percent, message.progress.message) == (12.5, "half")
+    assert (message.failure.type, message.failure.message, message.failure.category) == (
+        "T",
+        "m",
+        "permanent",
+    )
+    assert (message.cancel.reason, message.cancel.request_time.ToMilliseconds()) == ("why", 8000)
+    assert [(one.epoch, one.attempt, one.failure.category) for one in message.history] == [
+        (1, 1, "c"),
+        (2, 2, ""),
+    ]

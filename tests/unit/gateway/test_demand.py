@@ -1,0 +1,284 @@
+"""The demand book: who wants work, who gets which grant, and what goes back.
+
+The book tells schedulers at the end of a turn of the loop, so tests that look at that are coroutines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import count
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+
+from ff_core.lease import Grant
+from ff_gateway.demand import Demand, DemandBook, Profile
+
+PROFILE = Profile("default", ("a",), frozenset())
+OTHER = Profile("default", ("b",), frozenset({"gpu"}))
+
+
+class Slots:
+    """A claimant with some free slots."""
+
+    def __init__(self, free: int) -> None:
+        self.free = free
+        self.leases: list[bytes] = []
+
+    def accept(self, grant: Grant) -> None:
+        assert self.free > 0, "granted beyond its slots"
+        self.free -= 1
+        self.leases.append(grant.lease)
+
+
+class Scheduler:
+    """What a scheduler is told."""
+
+    def __init__(self) -> None:
+        self.told: list[list[tuple[int, int]]] = []
+
+    def tell(self, demands: list[Demand]) -> None:
+        self.told.append([(demand.demand_id, demand.free) for demand in demands])
+
+
+class Book:
+    """A book with its returned leases, and claimants ready made."""
+
+    def __init__(self) -> None:
+        self.returned: list[bytes] = []
+        self.book = DemandBook(self.returned.extend)
+
+    def offer(self, free: int, profile: Profile = PROFILE) -> tuple[Demand, Slots]:
+        claimant = Slots(free)
+        demand = self.book.join(profile, claimant)
+        self.book.offered(demand, claimant, free)
+        return demand, claimant
+
+
+def grants(demand_id: int, *leases: bytes) -> list[tuple[int, Grant]]:
+    return [(demand_id, Grant(lease, "k", b"", 0, 0, "")) for lease in leases]
+
+
+async def end_of_turn() -> None:
+    await asyncio.sleep(0)
+
+
+async def test_a_grant_goes_to_whoever_has_a_slot() -> None:
+    book = Book()
+    demand, claimant = book.offer(1)
+
+    book.book.distribute(grants(demand.demand_id, b"one"))
+
+    assert claimant.leases == [b"one"]
+    assert demand.free == 0
+
+
+async def test_claimants_are_served_in_turn() -> None:
+    book = Book()
+    demand, first = book.offer(3)
+    _, second = book.offer(3)
+
+    book.book.distribute(grants(demand.demand_id, b"1", b"2", b"3", b"4"))
+
+    assert (first.leases, second.leases) == ([b"1", b"3"], [b"2", b"4"])
+
+
+async def test_the_turn_is_kept_between_deliveries() -> None:
+    book = Book()
+    demand, first = book.offer(2)
+    _, second = book.offer(2)
+
+    for lease in (b"1", b"2", b"3", b"4"):
+        book.book.distribute(grants(demand.demand_id, lease))
+
+    assert (first.leases, second.leases) == ([b"1", b"3"], [b"2", b"4"])
+
+
+async def test_what_nobody_has_a_slot_for_is_given_back_in_one_call() -> None:
+    book = Book()
+    demand, claimant = book.offer(1)
+
+    book.book.distribute(grants(demand.demand_id, b"1", b"2", b"3"))
+
+    assert claimant.leases == [b"1"]
+    assert book.returned == [b"2", b"3"]
+
+
+async def test_a_grant_for_a_demand_that_never_was_is_given_back() -> None:
+    book = Book()
+
+    book.book.distribute(grants(99, b"1"))
+
+    assert book.returned == [b"1"]
+
+
+async def test_a_grant_for_a_claimant_that_left_goes_to_another_or_back() -> None:
+    book = Book()
+    demand, gone = book.offer(1)
+    _, stays = book.offer(1)
+    book.book.leave(demand, gone)
+
+    book.book.distribute(grants(demand.demand_id, b"1", b"2"))
+
+    assert (gone.leases, stays.leases, book.returned) == ([], [b"1"], [b"2"])
+
+
+async def test_leaving_twice_counts_once() -> None:
+    book = Book()
+    demand, gone = book.offer(2)
+    book.offer(1)
+
+    book.book.leave(demand, gone)
+    book.book.leave(demand, gone)
+
+    assert demand.free == 1
+
+
+async def test_claimants_of_one_profile_form_one_demand() -> None:
+    book = Book()
+    first, _ = book.offer(1)
+    again, _ = book.offer(2)
+    other, _ = book.offer(1, OTHER)
+
+    assert first is again
+    assert first.free == 3
+    assert other.demand_id != first.demand_id
+
+
+async def test_a_profile_keeps_its_id_when_everybody_left() -> None:
+    book = Book()
+    demand, claimant = book.offer(1)
+    book.book.leave(demand, claimant)
+
+    again, _ = book.offer(1)
+
+    assert again is demand
+
+
+async def test_schedulers_are_told_once_a_turn_with_the_newest_number() -> None:
+    book = Book()
+    scheduler = Scheduler()
+    book.book.connect(scheduler)
+    first, _ = book.offer(1)
+    book.offer(4)
+    other, _ = book.offer(2, OTHER)
+
+    await end_of_turn()
+
+    assert scheduler.told == [[], [(first.demand_id, 5), (other.demand_id, 2)]]
+
+
+async def test_a_scheduler_that_connects_is_told_everything() -> None:
+    book = Book()
+    demand, _ = book.offer(3)
+    await end_of_turn()
+    assert not book.book.has_scheduler
+
+    scheduler = Scheduler()
+    book.book.connect(scheduler)
+
+    assert book.book.has_scheduler
+    assert scheduler.told == [[(demand.demand_id, 3)]]
+
+
+async def test_a_scheduler_that_is_gone_is_told_nothing() -> None:
+    book = Book()
+    scheduler = Scheduler()
+    book.book.connect(scheduler)
+    book.book.disconnect(scheduler)
+    book.offer(3)
+
+    await end_of_turn()
+
+    assert scheduler.told == [[]]
+    assert not book.book.has_scheduler
+
+
+async def test_every_scheduler_is_told_when_slots_go() -> None:
+    book = Book()
+    demand, claimant = book.offer(3)
+    schedulers = [Scheduler(), Scheduler()]
+    for scheduler in schedulers:
+        book.book.connect(scheduler)
+    await end_of_turn()
+
+    book.book.leave(demand, claimant)
+    await end_of_turn()
+
+    assert [scheduler.told[-1] for scheduler in schedulers] == [[(demand.demand_id, 0)]] * 2
+
+
+class AnyDemand(RuleBasedStateMachine):
+    """Whatever claimants, credits and schedulers do, nobody gets too much and no grant is lost."""
+
+    claimants = Bundle("claimants")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.subject = Book()
+        self.live: list[tuple[Demand, Slots]] = []
+        self.all: list[Slots] = []
+        self.numbers = count()
+        self.granted = 0
+
+    def _turn(self) -> None:
+        self.loop.run_until_complete(end_of_turn())
+
+    @rule(target=claimants, free=st.integers(0, 5), profile=st.sampled_from([PROFILE, OTHER]))
+    def join(self, free: int, profile: Profile) -> tuple[Demand, Slots]:
+        async def offer() -> tuple[Demand, Slots]:
+            return self.subject.offer(free, profile)
+
+        one = self.loop.run_until_complete(offer())
+        self.live.append(one)
+        self.all.append(one[1])
+        return one
+
+    @rule(one=claimants, more=st.integers(1, 3))
+    def raise_credit(self, one: tuple[Demand, Slots], more: int) -> None:
+        async def offer() -> None:
+            one[1].free += more
+            self.subject.book.offered(*one, more)
+
+        self.loop.run_until_complete(offer())
+
+    @rule(one=consumes(claimants))
+    def leave(self, one: tuple[Demand, Slots]) -> None:
+        async def leave() -> None:
+            self.subject.book.leave(*one)
+
+        self.loop.run_until_complete(leave())
+        self.live.remove(one)
+        one[1].free = 0  # `accept` fails from now on
+
+    @rule(demand_id=st.integers(1, 3), size=st.integers(1, 8))
+    def grant(self, demand_id: int, size: int) -> None:
+        leases = [b"%d" % next(self.numbers) for _ in range(size)]
+        demands = {demand.demand_id: demand for demand in self.subject.book.demands}
+        free = demands[demand_id].free if demand_id in demands else 0
+        before = len(self.subject.returned)
+
+        self.subject.book.distribute(grants(demand_id, *leases))
+
+        self.granted += size
+        assert len(self.subject.returned) - before == max(0, size - free)
+
+    @invariant()
+    def free_slots_are_counted_right(self) -> None:
+        for demand in self.subject.book.demands:
+            assert demand.free == sum(one.free for its, one in self.live if its is demand)
+
+    @invariant()
+    def every_grant_is_with_one_claimant_or_given_back(self) -> None:
+        leases = [lease for one in self.all for lease in one.leases] + self.subject.returned
+        assert len(leases) == len(set(leases)) == self.granted
+
+    def teardown(self) -> None:
+        self._turn()
+        self.loop.close()
+
+
+TestAnyDemand = AnyDemand.TestCase
+TestAnyDemand.settings = settings(deadline=None, max_examples=60, stateful_step_count=30)
