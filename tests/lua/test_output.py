@@ -53,7 +53,7 @@ def test_the_first_frame_confirms_a_grant_so_that_no_two_leases_number_one_attem
 
     append(scenario, grant.lease, (1, b"a"))
 
-    assert scenario.core(id)["confirmed"] == "1"
+    assert scenario.core(id)["confirmed"] is True
     assert scenario.score("leased", id) == expires_at
     scenario.assert_one_index(id)
 
