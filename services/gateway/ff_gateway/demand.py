@@ -19,7 +19,6 @@ from typing import Protocol
 
 from ff_core.lease import Grant
 
-
 #: Longest time a free slot of a busy demand waits to be told with others.
 GATHER_S = 0.002
 #: Part of a demand's slots that is told at once.
