@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
+from typing import Any
 
 from ff_core import keys
 from ff_core.state import State
@@ -64,35 +65,34 @@ class Created:
 
 @dataclass(slots=True)
 class ExecutionRecord:
-    """An execution as stored: the fields of its core hash and what hangs on it."""
+    """An execution as stored: its core document and what hangs on it."""
 
     execution_id: str
-    fields: dict[str, str]
-    lease_expires_at_ms: int
-    """0 without a lease."""
+    core: dict[str, Any]
+    """Field names as in prelude.lua."""
     payload: bytes
     """Empty unless asked for."""
     tags: dict[str, str]
-    history: list[tuple[int, dict[str, object]]]
+    history: list[tuple[int, dict[str, Any]]]
     """Epoch and record of each ended lease, oldest first; empty unless asked for."""
 
     @property
     def state(self) -> State:
         """Its public state."""
-        return State(self.fields["state"])
+        return State(self.core["state"])
 
     def text(self, name: str) -> str:
         """A field, "" when absent."""
-        return self.fields.get(name, "")
+        return str(self.core.get(name, ""))
 
     def number(self, name: str) -> int:
         """A whole-number field, 0 when absent."""
-        return int(float(self.fields.get(name) or 0))
+        return int(self.core.get(name) or 0)
 
     @property
     def namespace(self) -> str:
         """First part of its queue."""
-        return keys.parse_queue(self.fields["queue"])[0]
+        return keys.parse_queue(self.core["queue"])[0]
 
 
 @dataclass(slots=True)

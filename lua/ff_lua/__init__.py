@@ -50,9 +50,6 @@ def assemble() -> Library:
     bodies = [(files(__package__) / source).read_text(encoding="utf-8") for source in SOURCES]
     digest = hashlib.sha256("\0".join(bodies).encode()).hexdigest()[:12]
     name = f"ff_{digest}"
-    register = (
-        f"local function register(name, body)\n  redis.register_function('{name}_' .. name, body)\nend\n"
-    )
-    code = f"#!lua name={name}\n{register}" + "\n".join(bodies)
+    code = f"#!lua name={name}\nlocal LIBRARY = '{name}'\n" + "\n".join(bodies)
     functions = tuple(match for body in bodies for match in _REGISTERED.findall(body))
     return Library(name, code, functions)

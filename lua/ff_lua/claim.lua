@@ -2,35 +2,33 @@
 do
 
   -- Starts the next lease of x. A delayed attempt goes on; every other claim starts a new attempt.
-  local function lease_one(x, lease_id, holder, expires_at, now)
-    ff.set(x, 'resume_state', x.attempt_state)
+  local function lease_one(x, payload, lease_id, holder, expires_at, now)
+    x.resume_state = x.attempt_state
     if x.attempt_state ~= 'attempt_interrupted' then
-      ff.set(x, 'attempt', string.format('%d', tonumber(x.attempt) + 1))
+      x.attempt = x.attempt + 1
     end
-    ff.set(x, 'epoch', string.format('%d', tonumber(x.epoch) + 1))
-    ff.set(x, 'lease_id', lease_id)
-    ff.set(x, 'holder', holder)
-    ff.set(x, 'worker', '')
-    ff.set(x, 'granted_at', now)
-    ff.set(x, 'confirmed', '0')
-    if x.frame_number then
-      ff.set(x, 'frame_number', '0')
-    end
+    x.epoch = x.epoch + 1
+    x.lease_id = lease_id
+    x.holder = holder
+    x.worker = ''
+    x.granted_at = now
+    x.confirmed = nil
+    x.frame_number = nil
     ff.to_active(x, expires_at)
     local attempt_deadline = ''
     if x.attempt_timeout_ms then
-      attempt_deadline = now + tonumber(x.attempt_timeout_ms)
+      attempt_deadline = now + x.attempt_timeout_ms
       redis.call('ZADD', x.prefix .. 'attempt_timeout', attempt_deadline, x.id)
     end
-    if x.epoch == '1' then
-      ff.set(x, 'started_at', now)
+    if x.epoch == 1 then
+      x.started_at = now
     end
     ff.save(x)
     ff.event(x, 'claimed')
     return {
       x.id .. ':' .. x.attempt .. ':' .. x.epoch .. ':' .. lease_id,
       x.kind,
-      redis.call('GET', ff.key(x.prefix, 'payload', x.id)) or '',
+      payload or '',
       x.deadline_at or '',
       attempt_deadline,
       x.traceparent or '',
@@ -52,12 +50,20 @@ do
     local prefix, now = ff.prefix(keys[1]), ff.now_ms()
     local queue, expires_at = args[1], now + tonumber(args[3])
     local popped = redis.call('ZPOPMIN', ff.key(prefix, 'queue', queue), args[2])
-    local reply = { 'OK', '' }
+    local ids, payload_keys = {}, {}
     for i = 1, #popped, 2 do
-      local x = ff.load(prefix, popped[i])
+      ids[#ids + 1] = popped[i]
+      payload_keys[#ids] = ff.key(prefix, 'payload', popped[i])
+    end
+    ff.preload(prefix, ids)
+    local payloads = #ids > 0 and redis.call('MGET', unpack(payload_keys))
+    local reply = { 'OK', '' }
+    for i, id in ipairs(ids) do
+      local x = ff.load(prefix, id)
       -- An entry without its execution is a leftover; taking it out of the queue is the repair.
       if x and x.state == 'waiting' and x.index == 'queue:' .. queue then
-        reply[#reply + 1] = lease_one(x, args[4] .. string.format('%03x', #reply), args[5], expires_at, now)
+        local lease_id = args[4] .. string.format('%03x', i)
+        reply[#reply + 1] = lease_one(x, payloads[i], lease_id, args[5], expires_at, now)
       end
     end
     reply[2] = ff.refresh_ready(prefix, queue)
@@ -71,7 +77,7 @@ do
     end
     ff.end_lease(x, 'released', 'LEASE_STALE', now)
     if x.resume_state ~= 'attempt_interrupted' then
-      ff.set(x, 'attempt', string.format('%d', tonumber(x.attempt) - 1))
+      x.attempt = x.attempt - 1
     end
     ff.to_waiting(x, 'release', x.resume_state)
     ff.save(x)
@@ -86,6 +92,7 @@ do
   -- codes EXECUTION_NOT_FOUND LEASE_STALE LEASE_EXPIRED LEASE_REVOKED INVALID_ARGUMENT
   local function lease_release(keys, args)
     local prefix, now, replies = ff.prefix(keys[1]), ff.now_ms(), {}
+    ff.preload_leases(prefix, args)
     for i = 1, #args do
       local id, attempt, epoch, lease_id = ff.parse_lease(args[i])
       local x = id and ff.load(prefix, id)

@@ -1,12 +1,11 @@
 -- What clients do to executions: create, describe, cancel, reprioritize, replay, tag.
 do
-  local ITEM = 11 -- fixed arguments of one item of create, before its tags and fields
+  local ITEM = 11 -- fixed arguments of one item of create, before its tags
 
   -- Writes one execution; its arguments were validated in Python and counted in `create`.
-  local function create_one(prefix, now, a, at, tags, fields)
+  local function create_one(prefix, now, a, at, tags)
     local id, idempotency, ttl, fingerprint, payload = a[at], a[at + 1], a[at + 2], a[at + 3], a[at + 4]
-    local queue, priority, delay_until, deadline_ms = a[at + 5], a[at + 6], tonumber(a[at + 7]), a[at + 8]
-    local key = ff.key(prefix, 'execution', id)
+    local delay_until = tonumber(a[at + 7])
     local memo = idempotency ~= '' and ff.key(prefix, 'idempotency', idempotency)
     if memo then
       local first = redis.call('GET', memo)
@@ -17,25 +16,16 @@ do
         end
         return { 'OK', first_id, 1 }
       end
-    elseif redis.call('EXISTS', key) == 1 then
+    elseif redis.call('EXISTS', ff.key(prefix, 'execution', id)) == 1 then
       return { 'OK', id, 1 }
     end
-    local x = {
-      id = id, prefix = prefix, key = key, changes = {}, queue = queue, priority = priority, created_at = now,
-      attempt = '0', epoch = '0',
-    }
-    for i = 1, #fields do
-      x.changes[i] = fields[i]
-    end
-    ff.set(x, 'queue', queue)
-    ff.set(x, 'priority', priority)
-    ff.set(x, 'created_at', now)
-    ff.set(x, 'attempt', '0')
-    ff.set(x, 'epoch', '0')
-    ff.set(x, 'payload_bytes', #payload)
-    if deadline_ms ~= '' then
-      ff.set(x, 'deadline_ms', deadline_ms)
-      ff.set(x, 'deadline_at', now + tonumber(deadline_ms))
+    local x = cjson.decode(a[at + 9])
+    x.id, x.prefix = id, prefix
+    x.queue, x.priority, x.created_at = a[at + 5], tonumber(a[at + 6]), now
+    x.attempt, x.epoch, x.payload_bytes = 0, 0, #payload
+    x.deadline_ms = tonumber(a[at + 8])
+    if x.deadline_ms then
+      x.deadline_at = now + x.deadline_ms
       redis.call('ZADD', prefix .. 'deadline', x.deadline_at, id)
     end
     if delay_until > now then
@@ -44,7 +34,7 @@ do
       ff.to_waiting(x, 'create', 'pending_first_attempt')
     end
     ff.save(x)
-    redis.call('ZADD', prefix .. 'executions', now, id)
+    ff.list(x)
     if payload ~= '' then
       redis.call('SET', ff.key(prefix, 'payload', id), payload)
     end
@@ -73,24 +63,20 @@ do
   -- KEYS  1 executions     anchor of the partition
   -- ARGV  1.. items        id, idempotency ("<namespace>/<key>" or ""), idempotency_ttl_ms, fingerprint, payload,
   --                        queue ("<namespace>/<lane>/<class>"), priority, delay_until_ms (0 for none), deadline_ms
-  --                        ("" for none), number of tag strings, number of field strings, tags.., fields..
+  --                        ("" for none), spec (JSON: kind, policy, ..), number of tag strings, tags..
   -- gives array, one element an item: {OK, id, 1 if it existed} or {code, id of the first}
   -- codes IDEMPOTENCY_CONFLICT
   local function execution_create(keys, args)
     local prefix, now, replies, at = ff.prefix(keys[1]), ff.now_ms(), {}, 1
     local lanes = {}
     while at <= #args do
-      local tag_count, field_count = tonumber(args[at + 9]), tonumber(args[at + 10])
-      local tags, fields, rest = {}, {}, at + ITEM
-      for i = 1, tag_count do
+      local tags, rest = {}, at + ITEM
+      for i = 1, tonumber(args[at + 10]) do
         tags[i] = args[rest + i - 1]
       end
-      for i = 1, field_count do
-        fields[i] = args[rest + tag_count + i - 1]
-      end
-      replies[#replies + 1] = create_one(prefix, now, args, at, tags, fields)
+      replies[#replies + 1] = create_one(prefix, now, args, at, tags)
       lanes[string.match(args[at + 5], '^[^/]*/[^/]*')] = true
-      at = rest + tag_count + field_count
+      at = rest + #tags
     end
     for lane in pairs(lanes) do
       redis.call('SADD', prefix .. 'lanes', lane)
@@ -104,8 +90,8 @@ do
   -- ARGV  1 with_payload   "1" to read payloads
   --       2 with_history   "1" to read the ended leases
   --       3.. id
-  -- gives array, one element an id: {} when unknown, else {id, lease expiry ms or "", payload or "", fields.., } as
-  --       {id, expiry, payload, {field, value, ..}, {tag, value, ..}, {epoch, record, ..}}
+  -- gives array, one element an id: {} when unknown, else {id, payload or "", core (JSON),
+  --       {tag, value, ..}, {epoch, record (JSON), ..}}
   -- codes none
   local function execution_describe(keys, args)
     local prefix, replies = ff.prefix(keys[1]), {}
@@ -116,20 +102,14 @@ do
   end
 
   function ff.describe(prefix, id, with_payload, with_history)
-    local fields = redis.call('HGETALL', ff.key(prefix, 'execution', id))
-    if #fields == 0 then
+    local core = redis.call('GET', ff.key(prefix, 'execution', id))
+    if not core then
       return {}
-    end
-    local index = redis.call('HGET', ff.key(prefix, 'execution', id), 'index')
-    local expires_at = ''
-    if index == 'offered' or index == 'leased' then
-      expires_at = redis.call('ZSCORE', prefix .. index, id) or ''
     end
     return {
       id,
-      expires_at,
       with_payload and redis.call('GET', ff.key(prefix, 'payload', id)) or '',
-      fields,
+      core,
       redis.call('HGETALL', ff.key(prefix, 'tags', id)),
       with_history and redis.call('HGETALL', ff.key(prefix, 'history', id)) or {},
     }
@@ -143,12 +123,12 @@ do
   -- codes EXECUTION_NOT_FOUND RESULT_NOT_READY
   local function execution_result(keys, args)
     local prefix = ff.prefix(keys[1])
-    local state = redis.call('HGET', ff.key(prefix, 'execution', args[1]), 'state')
-    if not state then
+    local x = ff.load(prefix, args[1])
+    if not x then
       return { 'EXECUTION_NOT_FOUND' }
     end
-    if state ~= 'completed' then
-      return { 'RESULT_NOT_READY', state }
+    if x.state ~= 'completed' then
+      return { 'RESULT_NOT_READY', x.state }
     end
     return { 'OK', redis.call('GET', ff.key(prefix, 'result', args[1])) or '' }
   end
@@ -164,11 +144,11 @@ do
     end
     local is_first = not x.cancel_at
     if is_first then
-      ff.set(x, 'cancel_at', now)
-      ff.set(x, 'cancel_reason', reason)
+      x.cancel_at = now
+      x.cancel_reason = reason
     end
     if x.state == 'active' and grace_ms > 0 then
-      local stop_at = math.min(now + grace_ms, tonumber(x.deadline_at or math.huge))
+      local stop_at = math.min(now + grace_ms, x.deadline_at or math.huge)
       if redis.call('ZADD', prefix .. 'deadline', 'LT', 'CH', stop_at, id) == 0 and not is_first then
         return { 'OK', 'active' } -- asked before, and to stop sooner
       end
@@ -228,13 +208,13 @@ do
       return { 'EXECUTION_TERMINAL' }
     end
     local old = x.priority
-    ff.set(x, 'priority', args[2])
+    x.priority = tonumber(args[2])
     if x.state == 'waiting' then
       ff.requeue(x)
     end
     ff.save(x)
     ff.event(x, 'priority_changed', args[2])
-    return { 'OK', tonumber(old), tonumber(args[2]) }
+    return { 'OK', old, x.priority }
   end
 
   -- Scores x anew within its queue.
@@ -250,17 +230,18 @@ do
     if not x.last_lease then
       return
     end
-    local more = redis.call('HMGET', x.key, 'last_ending', 'lease_ended_at', 'failure_type', 'failure_message')
-    local failure = x.state == 'failed' and { type = more[3] or '', message = more[4] or '' } or nil
     redis.call(
       'HSETNX', ff.key(x.prefix, 'history', x.id), x.epoch,
       cjson.encode({
-        attempt = tonumber(x.attempt), worker = x.worker or '', lease = x.last_lease,
-        granted_at = tonumber(x.granted_at), ended_at = tonumber(more[2]), ending = more[1], answer = x.last_answer,
-        failure = failure,
+        attempt = x.attempt, worker = x.worker or '', lease = x.last_lease, granted_at = x.granted_at,
+        ended_at = x.lease_ended_at, ending = x.last_ending, answer = x.last_answer,
+        failure = x.state == 'failed' and x.failure or nil, -- else it is an earlier lease's
       })
     )
   end
+
+  -- What a replay forgets.
+  local OUTCOME = { 'ended_at', 'result_bytes', 'failure', 'cancel_at', 'cancel_reason', 'progress', 'due_at' }
 
   -- Runs a terminal execution again: fresh counters, no old result, the deadline armed anew.
   --
@@ -275,24 +256,22 @@ do
     if refusal then
       return { refusal }
     end
-    local replays = tonumber(x.replays or 0)
+    local replays = x.replays or 0
     if replays >= ff.policy(x, 'max_replays') then
       return { 'REPLAYS_EXHAUSTED', replays }
     end
     archive_last_lease(x)
-    ff.set(x, 'replays', replays + 1)
-    ff.set(x, 'failures', '0')
-    ff.set(x, 'reclaims', '0')
-    redis.call(
-      'HDEL', x.key, 'ended_at', 'result_bytes', 'failure_type', 'failure_message', 'failure_category', 'cancel_at',
-      'cancel_reason', 'progress_percent', 'progress_message', 'progress_at', 'due_at'
-    )
+    x.replays = replays + 1
+    x.failures, x.reclaims = nil, nil
+    for _, field in ipairs(OUTCOME) do
+      x[field] = nil
+    end
     redis.call('DEL', ff.key(prefix, 'result', x.id))
     if x.deadline_ms then
-      ff.set(x, 'deadline_at', now + tonumber(x.deadline_ms))
+      x.deadline_at = now + x.deadline_ms
       redis.call('ZADD', prefix .. 'deadline', x.deadline_at, x.id)
     end
-    ff.to_waiting(x, 'replay', x.attempt == '0' and 'pending_first_attempt' or 'pending_replay_attempt')
+    ff.to_waiting(x, 'replay', x.attempt == 0 and 'pending_first_attempt' or 'pending_replay_attempt')
     ff.save(x)
     ff.event(x, 'replayed')
     return { 'OK', x.state }

@@ -1,19 +1,19 @@
 -- Looking over many executions: lists, queue depths, retention, and the repair of indexes.
 do
 
-  local function matches(prefix, id, values, filter)
-    if filter.state ~= '' and values[2] ~= filter.state then
+  local function matches(x, filter)
+    if filter.state ~= '' and x.state ~= filter.state then
       return false
     end
-    local namespace, lane = string.match(values[1], '^([^/]*)/([^/]*)')
+    local namespace, lane = string.match(x.queue, '^([^/]*)/([^/]*)')
     if namespace ~= filter.namespace or (filter.lane ~= '' and lane ~= filter.lane) then
       return false
     end
-    if filter.kind ~= '' and values[3] ~= filter.kind then
+    if filter.kind ~= '' and x.kind ~= filter.kind then
       return false
     end
     for tag, value in pairs(filter.tags) do
-      if redis.call('HGET', ff.key(prefix, 'tags', id), tag) ~= value then
+      if redis.call('HGET', ff.key(x.prefix, 'tags', x.id), tag) ~= value then
         return false
       end
     end
@@ -116,8 +116,8 @@ do
         break
       end
       local id = entry[1]
-      local values = redis.call('HMGET', ff.key(prefix, 'execution', id), 'queue', 'state', 'kind')
-      if values[1] and matches(prefix, id, values, filter) then
+      local x = ff.load(prefix, id)
+      if x and matches(x, filter) then
         reply[#reply + 1] = { entry[2], ff.describe(prefix, id, false, false) }
       end
       reply[2], reply[3] = entry[2], id
@@ -194,9 +194,10 @@ do
     if x.state == 'waiting' then
       return 'queue:' .. x.queue, ff.score(x)
     elseif x.state == 'delayed' then
-      return 'delayed', tonumber(redis.call('HGET', x.key, 'due_at') or now)
+      return 'delayed', x.due_at or now
     elseif x.state == 'active' then
-      return x.confirmed == '1' and 'leased' or 'offered', now + ttl_ms
+      x.expires_at = x.expires_at or now + ttl_ms
+      return x.confirmed and 'leased' or 'offered', x.expires_at
     end
     return x.state, now + ff.policy(x, 'retention_ms')
   end
@@ -209,7 +210,7 @@ do
       if x.index and x.index ~= index then
         redis.call('ZREM', x.prefix .. x.index, x.id)
       end
-      ff.set(x, 'index', index)
+      x.index = index
       redis.call('ZADD', x.prefix .. index, score, x.id)
       ff.save(x)
       repaired = repaired + 1
@@ -224,7 +225,7 @@ do
       repaired = repaired + 1
     end
     if x.attempt_timeout_ms and x.state == 'active' and not redis.call('ZSCORE', x.prefix .. 'attempt_timeout', x.id) then
-      redis.call('ZADD', x.prefix .. 'attempt_timeout', tonumber(x.granted_at) + tonumber(x.attempt_timeout_ms), x.id)
+      redis.call('ZADD', x.prefix .. 'attempt_timeout', x.granted_at + x.attempt_timeout_ms, x.id)
       repaired = repaired + 1
     end
     return repaired
@@ -245,6 +246,7 @@ do
     local index, offset, limit = args[1], tonumber(args[2]), tonumber(args[3])
     local ids = redis.call('ZRANGE', prefix .. index, offset, offset + limit - 1)
     local repaired, dropped = 0, 0
+    ff.preload(prefix, ids)
     for _, id in ipairs(ids) do
       local x = ff.load(prefix, id)
       if index == 'executions' and x then

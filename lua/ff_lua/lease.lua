@@ -6,16 +6,16 @@ do
     if x.cancel_at then
       return ff.cancel_now(x, 'reclaim', now)
     end
-    local reclaims = tonumber(x.reclaims or 0) + 1
+    local reclaims = (x.reclaims or 0) + 1
     local event = code == 'LEASE_REVOKED' and 'lease_revoked' or 'lease_expired'
     ff.tell_holder(x, 'lost', code)
     ff.end_lease(x, event, code, now)
-    ff.set(x, 'reclaims', reclaims)
+    x.reclaims = reclaims
     local delay_ms = ff.policy(x, 'reclaim_delay_ms')
     if reclaims > ff.policy(x, 'max_reclaims') then
-      ff.set(x, 'failure_type', 'max_reclaims')
-      ff.set(x, 'failure_message', 'the lease was lost ' .. reclaims .. ' times')
-      ff.set(x, 'failure_category', 'infra_crash')
+      x.failure = {
+        type = 'max_reclaims', message = 'the lease was lost ' .. reclaims .. ' times', category = 'infra_crash',
+      }
       ff.to_terminal(x, 'reclaim', 'failed', now)
     elseif delay_ms > 0 then
       ff.to_delayed(x, 'reclaim', 'pending_reclaim_attempt', 'waiting_for_retry_backoff', now + delay_ms)
@@ -39,16 +39,8 @@ do
     if refusal then
       return refusal
     end
-    ff.place(x, 'leased', now + ttl_ms)
-    if x.confirmed ~= '1' then
-      ff.set(x, 'confirmed', '1')
-    end
-    if x.worker ~= worker then
-      ff.set(x, 'worker', worker)
-    end
-    if x.holder ~= holder then
-      ff.set(x, 'holder', holder)
-    end
+    x.expires_at, x.confirmed, x.worker, x.holder = now + ttl_ms, true, worker, holder
+    ff.place(x, 'leased', x.expires_at)
     ff.save(x)
     if x.cancel_at then
       local stop_at = redis.call('ZSCORE', prefix .. 'deadline', id)
@@ -68,6 +60,7 @@ do
   -- codes EXECUTION_NOT_FOUND LEASE_STALE LEASE_EXPIRED LEASE_REVOKED INVALID_ARGUMENT
   local function lease_renew(keys, args)
     local prefix, now, replies = ff.prefix(keys[1]), ff.now_ms(), {}
+    ff.preload_leases(prefix, { unpack(args, 4) })
     for i = 4, #args do
       replies[#replies + 1] = renew_one(prefix, args[i], args[2], args[3], tonumber(args[1]), now)
     end
@@ -86,10 +79,10 @@ do
       return { 'EXECUTION_NOT_FOUND' }
     end
     if x.state ~= 'active' then
-      return { 'OK', 0, tonumber(x.epoch), x.state }
+      return { 'OK', 0, x.epoch, x.state }
     end
     ff.reclaim(x, 'LEASE_REVOKED', ff.now_ms())
-    return { 'OK', 1, tonumber(x.epoch), x.state }
+    return { 'OK', 1, x.epoch, x.state }
   end
 
   register('lease_renew', lease_renew)

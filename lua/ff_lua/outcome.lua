@@ -38,17 +38,13 @@ do
       ff.cancel_now(x, 'fail', now, 'cancelled')
       return 'cancelled'
     end
-    local failures = tonumber(x.failures or 0) + 1
+    local failures = (x.failures or 0) + 1
     local again = not failure.final and is_retryable(x, failure.category)
       and failures < ff.policy(x, 'max_attempts')
-    ff.set(x, 'failures', failures)
-    ff.set(x, 'failure_type', failure.type)
-    ff.set(x, 'failure_message', failure.message)
-    ff.set(x, 'failure_category', failure.category)
+    x.failures = failures
+    x.failure = { type = failure.type, message = failure.message, category = failure.category }
     local answer = again and 'retry_scheduled' or 'failed'
-    ff.end_lease(x, failure.ending, failure.code or answer, now, {
-      type = failure.type, message = failure.message, category = failure.category,
-    })
+    ff.end_lease(x, failure.ending, failure.code or answer, now, x.failure)
     if again then
       local pause = failure.retry_delay_ms or backoff_ms(x, failures)
       if pause > 0 then
@@ -68,7 +64,7 @@ do
 
   function finish.complete(x, a, at, now)
     ff.end_lease(x, 'completed', 'completed', now)
-    ff.set(x, 'result_bytes', #a[at])
+    x.result_bytes = #a[at]
     if a[at] ~= '' then
       redis.call('SET', ff.key(x.prefix, 'result', x.id), a[at])
     end
@@ -99,8 +95,8 @@ do
 
   function finish.stop(x, _, _, now)
     if not x.cancel_at then
-      ff.set(x, 'cancel_at', now)
-      ff.set(x, 'cancel_reason', 'cancelled by its worker')
+      x.cancel_at = now
+      x.cancel_reason = 'cancelled by its worker'
     end
     ff.end_lease(x, 'cancelled', 'cancelled', now)
     ff.to_terminal(x, 'stop', 'cancelled', now)
@@ -132,9 +128,7 @@ do
       local answer = x and first_answer(x, epoch, lease_id)
       return answer and { 'OK', answer } or { refusal }
     end
-    if x.worker ~= worker then
-      ff.set(x, 'worker', worker)
-    end
+    x.worker = worker
     return { 'OK', finish[operation](x, a, at, now) }
   end
 
@@ -149,6 +143,13 @@ do
   -- codes EXECUTION_NOT_FOUND LEASE_STALE LEASE_EXPIRED LEASE_REVOKED INVALID_ARGUMENT
   local function lease_finish(keys, args)
     local prefix, now, replies, at = ff.prefix(keys[1]), ff.now_ms(), {}, 2
+    local leases = {}
+    while at <= #args do
+      leases[#leases + 1] = args[at]
+      at = at + 3 + tonumber(args[at + 2])
+    end
+    ff.preload_leases(prefix, leases)
+    at = 2
     while at <= #args do
       replies[#replies + 1] = finish_one(prefix, args[1], args[at], args[at + 1], args, at + 3, now)
       at = at + 3 + tonumber(args[at + 2])
@@ -166,15 +167,14 @@ do
     if refusal then
       return refusal
     end
-    if percent ~= '' then
-      ff.set(x, 'progress_percent', percent)
-    end
-    if message ~= '' then
-      ff.set(x, 'progress_message', message)
-    end
-    ff.set(x, 'progress_at', now)
+    local before = x.progress or {}
+    x.progress = {
+      percent = tonumber(percent) or before.percent,
+      message = message ~= '' and message or before.message,
+      at = now,
+    }
     ff.save(x)
-    redis.call('SPUBLISH', ff.key(prefix, 'watch', id), 'progress')
+    ff.tell_watchers(x, 'progress')
     return x.cancel_at and 'CANCEL' or 'OK'
   end
 

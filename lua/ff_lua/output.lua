@@ -37,7 +37,7 @@ do
     if refusal then
       return { x and ff.TERMINAL[x.state] and 'OUTPUT_CLOSED' or refusal, 0 }
     end
-    local last = tonumber(x.frame_number or 0)
+    local last = x.frame_number or 0
     local key, code, frames, bytes = ff.key(prefix, 'output', id), 'OK', 0, 0
     for i = 2, #args, FRAME do
       local number = tonumber(args[i])
@@ -53,20 +53,20 @@ do
       end
     end
     if frames > 0 then
-      local kept = redis.call('HINCRBY', x.key, 'output_bytes', bytes)
-      local over = kept - ff.policy(x, 'output_max_bytes')
+      x.output_bytes = (x.output_bytes or 0) + bytes
+      local over = x.output_bytes - ff.policy(x, 'output_max_bytes')
       if over > 0 then
-        redis.call('HINCRBY', x.key, 'output_bytes', -trim_bytes(key, over))
+        x.output_bytes = x.output_bytes - trim_bytes(key, over)
       end
       -- What has said something has begun: given back now, the attempt would be numbered like the next.
-      if x.index == 'offered' then
-        ff.place(x, 'leased', redis.call('ZSCORE', prefix .. 'offered', id))
-        ff.set(x, 'confirmed', '1')
+      if not x.confirmed then
+        x.confirmed = true
+        ff.place(x, 'leased', x.expires_at)
       end
-      ff.set(x, 'frame_number', last)
-      ff.set(x, 'output_frames', tonumber(x.output_frames or 0) + frames)
+      x.frame_number = last
+      x.output_frames = (x.output_frames or 0) + frames
       ff.save(x)
-      redis.call('SPUBLISH', ff.key(prefix, 'watch', id), 'output')
+      ff.tell_watchers(x, 'output')
     end
     return { code, last }
   end
@@ -81,11 +81,11 @@ do
   -- codes EXECUTION_NOT_FOUND
   local function output_read(keys, args)
     local prefix = ff.prefix(keys[1])
-    local state = redis.call('HGET', ff.key(prefix, 'execution', args[1]), 'state')
-    if not state then
+    local x = ff.load(prefix, args[1])
+    if not x then
       return { 'EXECUTION_NOT_FOUND' }
     end
-    local reply, from = { 'OK', state }, '-'
+    local reply, from = { 'OK', x.state }, '-'
     if args[2] ~= '' then
       from = '(' .. args[2]
     end

@@ -5,7 +5,9 @@ do
   -- Calls handle(x) for up to `limit` due entries of an index or timer; an entry without execution is dropped.
   local function each_due(prefix, index, limit, now, handle)
     local key, changed = prefix .. index, 0
-    for _, id in ipairs(redis.call('ZRANGE', key, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)) do
+    local ids = redis.call('ZRANGE', key, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
+    ff.preload(prefix, ids)
+    for _, id in ipairs(ids) do
       local x = ff.load(prefix, id)
       if x and handle(x) then
         changed = changed + 1
@@ -13,7 +15,10 @@ do
         redis.call('ZREM', key, id)
       end
     end
-    local head = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    if #ids == limit then
+      return { changed, now }
+    end
+    local head = redis.call('ZRANGE', key, '(' .. now, '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
     return { changed, head[2] and tonumber(head[2]) or '' }
   end
 
@@ -64,8 +69,7 @@ do
       if x.state ~= 'delayed' or x.index ~= 'delayed' then
         return false
       end
-      local attempt_state = redis.call('HGET', x.key, 'attempt_state')
-      ff.to_waiting(x, 'promote', attempt_state)
+      ff.to_waiting(x, 'promote', x.attempt_state)
       ff.save(x)
       ff.event(x, 'promoted')
       return true
@@ -113,9 +117,9 @@ do
         ff.tell_holder(x, 'lost', 'LEASE_REVOKED')
         ff.end_lease(x, 'execution_deadline', 'LEASE_REVOKED', now)
       end
-      ff.set(x, 'failure_type', 'execution_deadline')
-      ff.set(x, 'failure_message', 'not finished within ' .. x.deadline_ms .. ' ms')
-      ff.set(x, 'failure_category', 'timeout')
+      x.failure = {
+        type = 'execution_deadline', message = 'not finished within ' .. x.deadline_ms .. ' ms', category = 'timeout',
+      }
       ff.to_terminal(x, 'expire', 'expired', now)
       ff.save(x)
       ff.event(x, 'expired')

@@ -26,6 +26,10 @@ def test_what_nobody_holds_is_cancelled_at_once(scenario: Scenario) -> None:
         [b"OK", b"cancelled"], [b"OK", b"cancelled"], [b"EXECUTION_NOT_FOUND"],
     ]  # fmt: skip
     assert scenario.events(waiting) == ["created", "cancelled"]
+    assert scenario.event_entries()[-2] == {
+        "event": "cancelled", "execution": waiting, "state": "cancelled", "attempt": "0", "epoch": "0",
+        "detail": "not needed",
+    }  # fmt: skip
     scenario.assert_sound()
 
 

@@ -67,7 +67,7 @@ def test_a_released_grant_returns_to_its_place_and_costs_no_attempt(scenario: Sc
 
     assert scenario.call("lease_release", grant.lease) == [b"OK"]
 
-    assert scenario.core(id)["attempt"] == "0"
+    assert scenario.core(id)["attempt"] == 0
     assert scenario.core(id)["attempt_state"] == "pending_first_attempt"
     assert scenario.members(f"queue:{QUEUE}")[0] == id
     assert scenario.events(id)[-1] == "released"
@@ -96,7 +96,7 @@ def test_a_grant_that_nobody_confirms_goes_back(scenario: Scenario) -> None:
     scenario.engine.advance(OFFER_TTL_MS)
 
     assert scenario.call("offer_expire", 10) == [1, b""]
-    assert (scenario.state(id), scenario.core(id)["attempt"]) == ("waiting", "0")
+    assert (scenario.state(id), scenario.core(id)["attempt"]) == ("waiting", 0)
     assert scenario.published("ff:gateway:gateway-1")[-1].startswith(b"lost ")
     scenario.assert_sound()
 

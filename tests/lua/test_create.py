@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .harness.scenario import QUEUE, Scenario
+from .harness.scenario import QUEUE, Scenario, read_core
 
 BYTES = bytes(range(256))
 
@@ -105,13 +105,14 @@ def test_a_thousand_executions_fit_in_one_call(scenario: Scenario) -> None:
 
 
 def test_a_description_holds_everything_byte_for_byte(scenario: Scenario) -> None:
-    id = scenario.create(payload=BYTES, tags={"a": "b"}, note=b"\0\xff")
+    id = scenario.create(payload=BYTES, tags={"a": "b"}, note="\0\udcff")
 
     [described] = scenario.call("execution_describe", 1, 1, id)
 
-    assert described[:3] == [id.encode(), b"", BYTES]
-    assert b"\0\xff" in described[3]
-    assert described[4:] == [[b"a", b"b"], []]
+    assert described[:2] == [id.encode(), BYTES]
+    assert read_core(described[2])["note"] == "\0\udcff"
+    assert read_core(described[2]) == scenario.core(id)
+    assert described[3:] == [[b"a", b"b"], []]
 
 
 def test_an_unknown_execution_is_described_as_nothing(scenario: Scenario) -> None:

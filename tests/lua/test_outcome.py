@@ -75,7 +75,7 @@ def test_a_late_repeat_gets_the_first_answer_while_a_later_lease_runs(
 
 def test_a_failure_is_retried_after_its_back_off(scenario: Scenario) -> None:
     grant = scenario.hold(
-        policy='{"backoff_initial_ms":100,"backoff_multiplier":3,"backoff_jitter":0,"max_attempts":3}'
+        policy={"backoff_initial_ms": 100, "backoff_multiplier": 3, "backoff_jitter": 0, "max_attempts": 3}
     )
     pauses = []
     for _ in range(2):
@@ -88,13 +88,13 @@ def test_a_failure_is_retried_after_its_back_off(scenario: Scenario) -> None:
 
     assert pauses == [100, 300]
     assert scenario.fail(grant.lease) == [b"OK", b"failed"]
-    assert scenario.core(grant.id)["failures"] == "3"
+    assert scenario.core(grant.id)["failures"] == 3
     assert scenario.events(grant.id)[-1] == "failed"
     scenario.assert_sound()
 
 
 def test_the_pause_stays_within_its_jitter_and_its_maximum(scenario: Scenario) -> None:
-    policy = '{"backoff_initial_ms":10000,"backoff_max_ms":1000,"backoff_jitter":0.1}'
+    policy: dict[str, object] = {"backoff_initial_ms": 10000, "backoff_max_ms": 1000, "backoff_jitter": 0.1}
     for _ in range(20):
         grant = scenario.hold(policy=policy)
         scenario.fail(grant.lease)
@@ -105,18 +105,18 @@ def test_the_pause_stays_within_its_jitter_and_its_maximum(scenario: Scenario) -
 @pytest.mark.parametrize(
     ("policy", "category", "answer"),
     [
-        ("{}", "permanent", b"failed"),
-        ("{}", "transient", b"retry_scheduled"),
-        ('{"retryable_categories":["timeout"]}', "transient", b"failed"),
-        ('{"retryable_categories":["timeout"]}', "timeout", b"retry_scheduled"),
-        ('{"non_retryable_categories":["timeout"]}', "timeout", b"failed"),
-        ('{"non_retryable_categories":["timeout"]}', "permanent", b"retry_scheduled"),
-        ('{"retryable_categories":[]}', "transient", b"retry_scheduled"),
-        ('{"max_attempts":1}', "transient", b"failed"),
+        ({}, "permanent", b"failed"),
+        ({}, "transient", b"retry_scheduled"),
+        ({"retryable_categories": ["timeout"]}, "transient", b"failed"),
+        ({"retryable_categories": ["timeout"]}, "timeout", b"retry_scheduled"),
+        ({"non_retryable_categories": ["timeout"]}, "timeout", b"failed"),
+        ({"non_retryable_categories": ["timeout"]}, "permanent", b"retry_scheduled"),
+        ({"retryable_categories": []}, "transient", b"retry_scheduled"),
+        ({"max_attempts": 1}, "transient", b"failed"),
     ],
 )
 def test_the_stored_policy_decides_whether_a_category_is_retried(
-    scenario: Scenario, policy: str, category: str, answer: bytes
+    scenario: Scenario, policy: dict[str, object], category: str, answer: bytes
 ) -> None:
     grant = scenario.hold(policy=policy)
 
@@ -178,7 +178,7 @@ def test_an_attempt_that_takes_too_long_is_retried(scenario: Scenario) -> None:
     assert scenario.call("attempt_expire", 10) == [1, b""]
 
     assert scenario.state(grant.id) == "delayed"
-    assert scenario.core(grant.id)["failure_type"] == "attempt_timeout"
+    assert scenario.core(grant.id)["failure"]["type"] == "attempt_timeout"
     assert scenario.renew(grant.lease) == [b"LEASE_REVOKED"]
     scenario.assert_sound()
 

@@ -36,8 +36,8 @@ def test_a_terminal_execution_runs_again_with_fresh_counters(scenario: Scenario,
     assert scenario.call("execution_replay", id) == [b"OK", b"waiting"]
 
     core = scenario.core(id)
-    assert (core["failures"], core["replays"], core["attempt_state"]) == ("0", "1", "pending_replay_attempt")
-    assert not {"ended_at", "failure_type", "cancel_at", "result_bytes"} & set(core)
+    assert (core["replays"], core["attempt_state"]) == (1, "pending_replay_attempt")
+    assert not {"failures", "reclaims", "ended_at", "failure", "cancel_at", "result_bytes"} & set(core)
     assert scenario.value("result", id) is None
     assert scenario.score("deadline", id) == scenario.engine.now_ms + 1000
     assert scenario.events(id)[-1] == "replayed"
@@ -54,6 +54,18 @@ def test_the_lease_before_a_replay_is_in_the_history(scenario: Scenario) -> None
 
     assert (record["ending"], record["answer"]) == ("failed", "failed")
     assert record["failure"]["type"] == "SomeError"
+
+
+def test_a_lease_that_completed_has_no_failure_of_an_earlier_one_in_the_history(scenario: Scenario) -> None:
+    grant = scenario.hold()
+    scenario.fail(grant.lease, retry_delay_ms=0)
+    scenario.complete(scenario.reclaim(grant.id).lease)
+
+    scenario.call("execution_replay", grant.id)
+
+    record = json.loads(scenario.history(grant.id)["2"])
+    assert record["ending"] == "completed"
+    assert "failure" not in record
 
 
 def test_a_replay_keeps_the_failure_of_an_earlier_attempt(scenario: Scenario) -> None:
@@ -75,7 +87,7 @@ def test_what_has_not_ended_cannot_be_replayed(scenario: Scenario, hold: bool) -
 
 
 def test_replays_are_counted_against_the_policy(scenario: Scenario) -> None:
-    id = scenario.create(policy='{"max_replays":1}')
+    id = scenario.create(policy={"max_replays": 1})
     replies = []
     for _ in range(2):
         scenario.call("execution_cancel", "why", 0, id)
@@ -123,7 +135,7 @@ def test_retention_deletes_what_a_replayed_and_retried_execution_left(scenario: 
 
 def test_retention_is_the_stored_policys_and_bounded_by_the_limit(scenario: Scenario) -> None:
     for _ in range(3):
-        scenario.complete(scenario.hold(policy='{"retention_ms":10}').lease)
+        scenario.complete(scenario.hold(policy={"retention_ms": 10}).lease)
     scenario.engine.advance(10)
 
     assert [scenario.call("retention_purge", 2)[0] for _ in range(3)] == [2, 1, 0]

@@ -21,7 +21,13 @@ SCANS = (
     "deadline_expire",
     "retention_purge",
 )
-POLICY = '{"max_attempts":2,"max_reclaims":1,"max_replays":1,"reclaim_delay_ms":700,"retention_ms":60000}'
+POLICY: dict[str, object] = {
+    "max_attempts": 2,
+    "max_reclaims": 1,
+    "max_replays": 1,
+    "reclaim_delay_ms": 700,
+    "retention_ms": 60_000,
+}
 #: Chosen to fall before, on and after the offer time, the deadline, the timeout and the lease time.
 PAUSES = (1, 700, 1000, 5_000, 29_999, 30_000, 60_000)
 
@@ -51,7 +57,7 @@ class Walk(RuleBasedStateMachine):
         delay_ms=st.sampled_from((0, 700)),
         deadline_ms=st.sampled_from(("", 1000, 40_000)),
         timeout_ms=st.sampled_from((None, 700)),
-        policy=st.sampled_from(("", POLICY)),
+        policy=st.sampled_from((None, POLICY)),
         tag=st.booleans(),
     )
     def create(
@@ -62,7 +68,7 @@ class Walk(RuleBasedStateMachine):
         delay_ms: int,
         deadline_ms: int | str,
         timeout_ms: int | None,
-        policy: str,
+        policy: dict[str, object] | None,
         tag: bool,
     ) -> None:
         if len(self.ids) < 4:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from ff_core import ids, keys
 from ff_core.capabilities import class_of, required_by
@@ -156,18 +155,13 @@ def execution_message(record: ExecutionRecord, has_capable_worker: HasCapableWor
     )
     if state is State.ACTIVE:
         message.lease.CopyFrom(_lease(record))
-    if record.text("progress_at"):
-        message.progress.percent = float(record.text("progress_percent") or 0)
-        message.progress.message = record.text("progress_message")
-        message.progress.update_time.CopyFrom(point(record.number("progress_at")))
-    if record.text("failure_type"):
-        message.failure.CopyFrom(
-            pb.Failure(
-                type=record.text("failure_type"),
-                message=record.text("failure_message"),
-                category=record.text("failure_category"),
-            )
-        )
+    progress = record.core.get("progress")
+    if progress:
+        message.progress.percent = progress.get("percent", 0)
+        message.progress.message = progress.get("message", "")
+        message.progress.update_time.CopyFrom(point(int(progress["at"])))
+    if record.core.get("failure"):
+        message.failure.CopyFrom(pb.Failure(**record.core["failure"]))
     if record.text("cancel_at"):
         message.cancel.reason = record.text("cancel_reason")
         message.cancel.request_time.CopyFrom(point(record.number("cancel_at")))
@@ -192,8 +186,7 @@ def _spec(record: ExecutionRecord) -> pb.ExecutionSpec:
         spec.deadline.CopyFrom(duration(record.number("deadline_ms")))
     if record.text("attempt_timeout_ms"):
         spec.policy.attempt_timeout.CopyFrom(duration(record.number("attempt_timeout_ms")))
-    if record.text("policy"):
-        _show_policy(spec.policy, json.loads(record.text("policy")))
+    _show_policy(spec.policy, record.core.get("policy", {}))
     return spec
 
 
@@ -224,21 +217,20 @@ def _lease(record: ExecutionRecord) -> pb.Lease:
         worker_id=record.text("worker"),
         epoch=record.number("epoch"),
         grant_time=timestamp(record.number("granted_at")),
-        expire_time=timestamp(record.lease_expires_at_ms),
-        confirmed=record.text("confirmed") == "1",
+        expire_time=timestamp(record.number("expires_at")),
+        confirmed=bool(record.core.get("confirmed")),
     )
 
 
-def _history(epoch: int, ended: dict[str, object]) -> pb.LeaseRecord:
-    failure = cast("dict[str, str]", ended.get("failure") or {})
+def _history(epoch: int, ended: dict[str, Any]) -> pb.LeaseRecord:
     message = pb.LeaseRecord(
         epoch=epoch,
-        attempt=cast("int", ended["attempt"]),
-        worker_id=cast("str", ended["worker"]),
-        grant_time=timestamp(cast("int", ended["granted_at"])),
-        end_time=timestamp(cast("int", ended["ended_at"])),
-        ending=cast("str", ended["ending"]),
+        attempt=ended["attempt"],
+        worker_id=ended["worker"],
+        grant_time=timestamp(ended["granted_at"]),
+        end_time=timestamp(ended["ended_at"]),
+        ending=ended["ending"],
     )
-    if failure:
-        message.failure.CopyFrom(pb.Failure(**failure))
+    if ended.get("failure"):
+        message.failure.CopyFrom(pb.Failure(**ended["failure"]))
     return message

@@ -2,17 +2,29 @@
 
 Claimants (pools of sessions, unary Claim calls) of the same profile form one demand. Every scheduler
 is told the whole free demand; what several of them grant beyond it is given back in the same turn.
+
+Batching. Messages are the cost, so a demand is told at once only when a good part of its slots is free
+(an idle worker's always are); the slots of a busy one that come free one by one are told together,
+GATHER_S later at most. Without this, batches that once broke into small ones never grow again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import heapq
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from ff_core.lease import Grant
+
+#: Longest time a free slot of a busy demand waits to be told with others.
+GATHER_S = 0.002
+#: Part of a demand's slots that is told at once.
+GOOD_PART = 4
+#: Claimants among which a batch of grants is levelled.
+LEVELLED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +38,9 @@ class Profile:
 
 class Claimant(Protocol):
     """Someone with free slots."""
+
+    slots: int
+    """Most grants it will ever run at once."""
 
     @property
     def free(self) -> int:
@@ -45,6 +60,12 @@ class Demand:
         self.turns: deque[Claimant] = deque()
         """Claimants that have, or had, a free slot; served in turn."""
         self.free = 0
+        self.slots = 0
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether so much is free that schedulers should hear of it now."""
+        return self.free * GOOD_PART >= self.slots
 
 
 class DemandLink(Protocol):
@@ -64,6 +85,8 @@ class DemandBook:
         self._links: set[DemandLink] = set()
         self._changed: dict[Demand, None] = {}
         self._next_id = 1
+        self._is_urgent = False
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def demands(self) -> list[Demand]:
@@ -92,6 +115,7 @@ class DemandBook:
             self._next_id += 1
             self._by_profile[profile] = self._by_id[demand.demand_id] = demand
         demand.claimants.add(claimant)
+        demand.slots += claimant.slots
         return demand
 
     def offered(self, demand: Demand, claimant: Claimant, slots: int) -> None:
@@ -99,29 +123,30 @@ class DemandBook:
         demand.free += slots
         if slots > 0:
             demand.turns.append(claimant)
-        if not self._changed:
-            asyncio.get_running_loop().call_soon(self._tell)
         self._changed[demand] = None
+        if demand.is_urgent or slots < 0:
+            if not self._is_urgent:
+                self._is_urgent = True
+                asyncio.get_running_loop().call_soon(self._tell)
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(GATHER_S, self._tell)
 
     def leave(self, demand: Demand, claimant: Claimant) -> None:
         """A claimant goes with its free slots. The demand stays: its id keeps its meaning on every stream."""
         if claimant in demand.claimants:
             demand.claimants.discard(claimant)
+            demand.slots -= claimant.slots
             self.offered(demand, claimant, -claimant.free)
 
     def distribute(self, grants: list[tuple[int, Grant]]) -> None:
-        """Hands grants to claimants in turn; gives back what nobody has a slot for."""
-        surplus: list[bytes] = []
+        """Hands grants to claimants, level by free slots; gives back what nobody has a slot for."""
+        by_demand: dict[int, list[Grant]] = {}
         for demand_id, grant in grants:
+            by_demand.setdefault(demand_id, []).append(grant)
+        surplus: list[bytes] = []
+        for demand_id, batch in by_demand.items():
             demand = self._by_id.get(demand_id)
-            claimant = self._next(demand) if demand is not None else None
-            if demand is None or claimant is None:
-                surplus.append(grant.lease)
-            else:
-                demand.free -= 1
-                claimant.accept(grant)
-                if claimant.free > 0:
-                    demand.turns.append(claimant)
+            surplus += [grant.lease for grant in (batch if demand is None else _level(demand, batch))]
         self.give_back(surplus)
 
     def give_back(self, leases: list[bytes]) -> None:
@@ -129,14 +154,39 @@ class DemandBook:
         if leases:
             self._release(leases)
 
-    def _next(self, demand: Demand) -> Claimant | None:
-        while demand.turns:
-            claimant = demand.turns.popleft()
-            if claimant.free > 0 and claimant in demand.claimants:
-                return claimant
-        return None
-
     def _tell(self) -> None:
-        changed, self._changed = list(self._changed), {}
+        changed, self._changed, self._is_urgent = list(self._changed), {}, False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         for link in self._links:
             link.tell(changed)
+
+
+def _level(demand: Demand, grants: list[Grant]) -> list[Grant]:
+    """Gives each grant to the claimant with the most free slots; returns those without a slot.
+
+    So the work of few spreads over many, and a worker that freed a batch gets a batch.
+    """
+    turns = demand.turns
+    heap: list[tuple[int, int, Claimant]] = []
+    taken: set[Claimant] = set()
+    while turns and len(heap) < LEVELLED:
+        claimant = turns.popleft()
+        if claimant.free > 0 and claimant in demand.claimants and claimant not in taken:
+            taken.add(claimant)
+            heap.append((-claimant.free, len(heap), claimant))
+    heapq.heapify(heap)
+    for place, grant in enumerate(grants):
+        if not heap:
+            # More claimants wait behind the levelled ones; without any, this is surplus.
+            return _level(demand, grants[place:]) if turns else grants[place:]
+        free, order, claimant = heap[0]
+        claimant.accept(grant)
+        demand.free -= 1
+        if free == -1:
+            heapq.heappop(heap)
+        else:
+            heapq.heapreplace(heap, (free + 1, order, claimant))
+    turns.extend(claimant for _, _, claimant in sorted(heap, key=lambda entry: entry[1]))
+    return []

@@ -40,6 +40,7 @@ class SessionPool:
         self._session = session
         self.index = index
         self.pool = pool
+        self.slots = pool.slots
         self.limit = 0
         self.granted = 0
         self._counted = 0
@@ -66,7 +67,7 @@ class Session:
 
     def __init__(
         self, session_id: str, worker_id: str, namespace: str, pools: Sequence[Pool], *,
-        max_result_bytes: int, on_output: Callable[[], None],
+        max_result_bytes: int, on_output: Callable[[bool], None],
     ) -> None:  # fmt: skip
         self.session_id = session_id
         self.worker_id = worker_id
@@ -122,7 +123,7 @@ class Session:
         """A grant for the worker."""
         self.leases[grant.lease] = (pool, number)
         wire.add_grant(self._out.grants, grant, pool, number)
-        self._on_output()
+        self._on_output(True)
 
     def renewed(
         self, sequence: int, leases: Sequence[bytes], verdicts: Sequence[Verdict], ttl_ms: int
@@ -137,37 +138,37 @@ class Session:
                 self.leases.pop(lease, None)
             elif lease not in self.leases:
                 self.leases[lease] = (-1, 0)
-        self._on_output()
+        self._on_output(True)
 
     def answered(self, lease: bytes, answer: Answer) -> None:
         """Answers an outcome."""
         self.leases.pop(lease, None)
         wire.answer(self._out.outcome_results.add(), lease, answer)
-        self._on_output()
+        self._on_output(False)  # the worker's slot is free already; the answer can go with the next grants
 
     def refused(self, lease: bytes, code: ErrorCode, detail: str) -> None:
         """Answers an outcome that was malformed; the lease stays with the worker."""
         result = self._out.outcome_results.add(lease=lease)
         result.status.CopyFrom(status_of_code(code, detail))
-        self._on_output()
+        self._on_output(True)
 
     def lost(self, lease: bytes, code: ErrorCode) -> None:
         """Tells the worker that a lease is gone."""
         if self.leases.pop(lease, None) is not None:
             wire.add_verdict(lease, code, self._out.lost, self._out.cancels)
-            self._on_output()
+            self._on_output(True)
 
     def cancel(self, lease: bytes, notice: CancelNotice) -> None:
         """Asks the worker to stop."""
         if lease in self.leases:
             wire.add_verdict(lease, notice, self._out.lost, self._out.cancels)
-            self._on_output()
+            self._on_output(True)
 
     def go_away(self, reason: str) -> None:
         """Asks the worker to open a session elsewhere; no more grants come here."""
         self.is_draining = True
         self._out.go_away.reason = reason
-        self._on_output()
+        self._on_output(True)
 
     def take(self) -> pb.SessionResponse | None:
         """The message that leaves next; None when nothing is ready."""

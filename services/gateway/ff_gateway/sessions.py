@@ -13,6 +13,9 @@ from ff_core.errors import EngineError, ErrorCode
 from ff_core.lease import CancelNotice
 from ff_gateway.session import Session
 
+#: Longest time an answer waits for company.
+GATHER_S = 0.003
+
 log = structlog.get_logger()
 
 OPEN = Gauge("ff_sessions", "Worker sessions open")
@@ -27,6 +30,18 @@ class OpenSession:
         self.error: EngineError | None = None
         self.some = asyncio.Event()
         """Set when the session has something to send, or has ended."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def on_output(self, is_urgent: bool) -> None:
+        """Something is ready to send: now, or within GATHER_S together with what else becomes ready."""
+        if is_urgent:
+            self.some.set()
+        elif self._timer is None and not self.some.is_set():
+            self._timer = asyncio.get_running_loop().call_later(GATHER_S, self._flush)
+
+    def _flush(self) -> None:
+        self._timer = None
+        self.some.set()
 
     def end(self, error: EngineError | None = None) -> None:
         """Closes the stream, with an error or as the worker asked."""

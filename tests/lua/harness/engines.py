@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar, Protocol, cast
 
 import redis
@@ -114,12 +115,12 @@ class ValkeyEngine:
     """The library on a real server, which belongs to the tests: every reset flushes it."""
 
     def __init__(self, host: str, port: int, library: Library) -> None:
-        self._library = library
+        self._library = at_test_clock(library)
         self._client = redis.Redis(host=host, port=port, protocol=2)
         self._client.response_callbacks.clear()
         self._wiretap = Wiretap(redis.Connection(host=host, port=port, protocol=2))
         self.command("FUNCTION", "FLUSH")
-        self.command("FUNCTION", "LOAD", at_test_clock(library.code))
+        self.command("FUNCTION", "LOAD", self._library.code)
         self.reset()
 
     @property
@@ -198,14 +199,18 @@ class Wiretap:
         return self.ESCAPE.sub(plain, quoted)
 
 
-def at_test_clock(code: str) -> str:
-    """The library with its clock read from a key of the tests; one without the prelude is left alone."""
-    if "ff.now_ms" not in code:
-        return code
+def at_test_clock(library: Library) -> Library:
+    """The library with its clock read from a key of the tests; one without the prelude is left alone.
+
+    It has a name of its own: what else runs on this server must not take it for the real one.
+    """
+    if "ff.now_ms" not in library.code:
+        return library
     body = f"    return tonumber(redis.call('GET', '{CLOCK_KEY.decode()}'))"
-    replaced, count = NOW_MS.subn(lambda match: match[1] + body + match[3], code)
+    code, count = NOW_MS.subn(lambda match: match[1] + body + match[3], library.code)
     assert count == 1, f"now_ms was found {count} times in the library"
-    return replaced
+    name = f"test_{library.name}"
+    return replace(library, name=name, code=code.replace(library.name, name))
 
 
 def to_bytes(argument: Argument) -> bytes:

@@ -5,6 +5,7 @@ Reading goes straight to the keys: no function is trusted to judge another.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -33,6 +34,8 @@ SHARED = (
     "leased",
     "delayed",
 )
+#: The words of an event, in order; only the last may hold spaces.
+EVENT = ("event", "execution", "state", "attempt", "epoch", "detail")
 
 
 @dataclass(frozen=True)
@@ -88,20 +91,20 @@ class Scenario:
         delay_until_ms: int = 0,
         deadline_ms: int | str = "",
         tags: dict[str, str] | None = None,
-        policy: str = "",
-        **fields: Argument,
+        policy: dict[str, object] | None = None,
+        **spec: object,
     ) -> list[Argument]:
         """The arguments of one execution to create."""
         id = id or f"{self._partition:x}-{next(self._numbers):08x}"
         flat_tags = [part for pair in (tags or {}).items() for part in pair]
-        fields = {"kind": "test", "namespace": "default", **fields}
-        if policy:
-            fields["policy"] = policy
-        flat_fields = [part for pair in fields.items() for part in pair]
+        spec = {"kind": "test", **spec}
+        if policy is not None:
+            spec["policy"] = policy
+        document = json.dumps(spec, ensure_ascii=False).encode("utf-8", "surrogateescape")
         return [
             id, idempotency, idempotency_ttl_ms, fingerprint, payload,
             queue, priority, delay_until_ms, deadline_ms,
-            len(flat_tags), len(flat_fields), *flat_tags, *flat_fields,
+            document, len(flat_tags), *flat_tags,
         ]  # fmt: skip
 
     def create_many(self, *items: list[Argument]) -> list[list[bytes | int]]:
@@ -155,9 +158,10 @@ class Scenario:
 
     # What is there.
 
-    def core(self, id: str) -> dict[str, str]:
-        """The hash of an execution, as text."""
-        return self._hash("execution", id)
+    def core(self, id: str) -> dict[str, Any]:
+        """The document of an execution, {} when it is gone."""
+        document = self.value("execution", id)
+        return {} if document is None else read_core(document)
 
     def tags(self, id: str) -> dict[str, str]:
         return self._hash("tags", id)
@@ -167,10 +171,10 @@ class Scenario:
         return self._hash("history", id)
 
     def state(self, id: str) -> str:
-        return self.core(id)["state"]
+        return str(self.core(id)["state"])
 
     def value(self, kind: str, id: str) -> bytes | None:
-        """A string key of an execution: payload or result."""
+        """A string key of an execution: its core, payload or result."""
         return cast("bytes | None", self.engine.command("GET", f"{self.prefix}{kind}:{id}"))
 
     def score(self, index: str, member: str) -> float | None:
@@ -204,7 +208,7 @@ class Scenario:
 
     def event_entries(self) -> list[dict[str, str]]:
         reply = cast("list[list[object]]", self.engine.command("XRANGE", self.prefix + "events", "-", "+"))
-        return [_pairs(cast("list[bytes]", fields)) for _, fields in reply]
+        return [event for _, fields in reply for event in _events(cast("list[bytes]", fields))]
 
     def published(self, channel: str) -> list[bytes]:
         """The messages to one channel; the partition's channels may be named without its prefix."""
@@ -277,6 +281,17 @@ class Scenario:
 
     def _type(self, name: str) -> bytes:
         return cast("bytes", self.engine.command("TYPE", self.prefix + name))
+
+
+def read_core(document: bytes) -> dict[str, Any]:
+    """A core as stored; bytes that are not UTF-8 become surrogates."""
+    return cast("dict[str, Any]", json.loads(document.decode("utf-8", "surrogateescape")))
+
+
+def _events(fields: Sequence[bytes]) -> list[dict[str, str]]:
+    """The events of one call, which are one entry of the feed."""
+    assert set(fields[::2]) == {b"event"}
+    return [dict(zip(EVENT, line.decode().split(" ", len(EVENT) - 1), strict=True)) for line in fields[1::2]]
 
 
 def _schedules(index: str) -> bool:

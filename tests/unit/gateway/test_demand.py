@@ -24,6 +24,7 @@ class Slots:
 
     def __init__(self, free: int) -> None:
         self.free = free
+        self.slots = max(free, 1)
         self.leases: list[bytes] = []
 
     def accept(self, grant: Grant) -> None:

@@ -30,7 +30,7 @@ class Conversation:
         for one in held or []:
             self.session.leases[one] = (-1, 0)
 
-    def _ring(self) -> None:
+    def _ring(self, _is_urgent: bool) -> None:
         self.rings += 1
 
     def says(self, **fields: Any) -> Work:

@@ -59,7 +59,7 @@ def test_the_ordinal_is_in_the_host_name_when_no_replica_is_named(monkeypatch: p
         ({"partition_range": "first"}, "FF_PARTITION_RANGE=first is neither a range"),
         ({"partition_range": "-3"}, "FF_PARTITION_RANGE=-3 is neither a range"),
         ({"partition_range": "1-"}, "FF_PARTITION_RANGE=1- is neither a range"),
-        ({"partition_range": "9-5"}, "FF_PARTITION_RANGE=9-5 names no partition"),
+        ({"partition_range": "9-5"}, "FF_PARTITION_RANGE=9-5: '9-5' is no range"),
         ({"partition_range": "ordinal:0"}, "is neither a range"),
         ({"partition_range": "ordinal:4", "replica_id": "pod"}, "ends in -<number>, not 'pod'"),
         ({"partition_range": "ordinal:4", "replica_id": "pod-4"}, "'pod-4' would be replica 5"),

@@ -11,11 +11,9 @@ from ff_core.errors import EngineError, ErrorCode
 from ff_core.execution import Created, ExecutionRecord, NewExecution
 from ff_core.state import State
 from ff_core.store.connection import Argument
-from ff_core.store.functions.base import Functions, check, number, pairs, text
+from ff_core.store.functions.base import Functions, check, pairs, text
 
 MAX_TAGS = 32
-#: Items a call carries at most, so that one call stays well under a millisecond of Valkey's time.
-CREATE_BATCH = 64
 
 
 class ExecutionFunctions(Functions):
@@ -23,37 +21,32 @@ class ExecutionFunctions(Functions):
 
     async def execution_create(self, items: Sequence[NewExecution]) -> list[Created | EngineError]:
         """Creates executions; each item has its own verdict."""
-        results: list[Created | EngineError] = []
-        for start in range(0, len(items), 1024):
-            results += await self.by_partition(
-                items[start : start + 1024],
-                lambda item: self.partition_of(item.execution_id),
-                self._create,
-                lambda item: EngineError(ErrorCode.INTERNAL, item.execution_id),
-            )
-        return results
+        return await self.by_partition(
+            items,
+            lambda item: self.partition_of(item.execution_id),
+            self._create,
+            lambda item: EngineError(ErrorCode.INTERNAL, item.execution_id),
+        )
 
     async def _create(self, partition: int, items: list[NewExecution]) -> list[Created | EngineError]:
+        args: list[Argument] = []
+        for item in items:
+            args += _create_arguments(item)
+        reply = await self.client.fcall("execution_create", keys.anchor(partition), *args)
         results: list[Created | EngineError] = []
-        for start in range(0, len(items), CREATE_BATCH):
-            batch = items[start : start + CREATE_BATCH]
-            args: list[Argument] = []
-            for item in batch:
-                args += _create_arguments(item)
-            reply = await self.client.fcall("execution_create", keys.anchor(partition), *args)
-            for item, verdict in zip(batch, cast("list[list[Any]]", reply), strict=True):
-                if verdict[0] == b"OK":
-                    # Without a key "it exists already" can only be our own repeated call.
-                    results.append(Created(text(verdict[1]), bool(verdict[2]) and bool(item.idempotency_key)))
-                else:
-                    first = text(verdict[1])
-                    results.append(
-                        EngineError(
-                            ErrorCode[text(verdict[0])],
-                            f"first used by {first}",
-                            metadata={"execution_id": first},
-                        )
+        for item, verdict in zip(items, cast("list[list[Any]]", reply), strict=True):
+            if verdict[0] == b"OK":
+                # Without a key "it exists already" can only be our own repeated call.
+                results.append(Created(text(verdict[1]), bool(verdict[2]) and bool(item.idempotency_key)))
+            else:
+                first = text(verdict[1])
+                results.append(
+                    EngineError(
+                        ErrorCode[text(verdict[0])],
+                        f"first used by {first}",
+                        metadata={"execution_id": first},
                     )
+                )
         return results
 
     async def execution_describe(
@@ -126,13 +119,13 @@ class ExecutionFunctions(Functions):
 
 
 def _create_arguments(item: NewExecution) -> list[Argument]:
-    fields: list[Argument] = ["kind", item.kind]
+    spec: dict[str, object] = {"kind": item.kind}
     if item.policy:
-        fields += ["policy", json.dumps(item.policy, separators=(",", ":"))]
+        spec["policy"] = item.policy
     if item.attempt_timeout_ms is not None:
-        fields += ["attempt_timeout_ms", item.attempt_timeout_ms]
+        spec["attempt_timeout_ms"] = item.attempt_timeout_ms
     if item.traceparent:
-        fields += ["traceparent", item.traceparent]
+        spec["traceparent"] = item.traceparent
     tags = [part for pair in item.tags.items() for part in pair]
     idempotent = item.idempotency_key != ""
     return [
@@ -145,10 +138,9 @@ def _create_arguments(item: NewExecution) -> list[Argument]:
         item.priority,
         item.delay_until_ms,
         "" if item.deadline_ms is None else item.deadline_ms,
+        json.dumps(spec, separators=(",", ":")),
         len(tags),
-        len(fields),
         *tags,
-        *fields,
     ]
 
 
@@ -156,12 +148,11 @@ def read_record(entry: Sequence[Any]) -> ExecutionRecord | None:
     """An execution as `ff.describe` gives it."""
     if not entry:
         return None
-    execution_id, expires_at, payload, fields, tags, history = entry
+    execution_id, payload, core, tags, history = entry
     records = [(int(epoch), json.loads(record)) for epoch, record in pairs(history).items()]
     return ExecutionRecord(
         execution_id=text(execution_id),
-        fields=pairs(fields),
-        lease_expires_at_ms=number(expires_at),
+        core=json.loads(core),
         payload=payload,
         tags=dict(sorted(pairs(tags).items())),
         history=sorted(records, key=lambda record: record[0]),

@@ -76,7 +76,7 @@ class SessionStream:
             namespace,
             wire.pools(hello.pools),
             max_result_bytes=self._policy.max_payload_bytes,
-            on_output=lambda: opened.some.set(),  # noqa: PLW0108 - opened is made with the session
+            on_output=lambda is_urgent: opened.on_output(is_urgent),  # noqa: PLW0108 - made with the session
         )
         opened = OpenSession(session)
         return opened

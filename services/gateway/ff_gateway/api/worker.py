@@ -152,6 +152,7 @@ class UnaryClaimant:
 
     def __init__(self, wanted: int) -> None:
         self.free = wanted
+        self.slots = wanted
         self.grants: list[Grant] = []
         self.some = asyncio.Event()
 

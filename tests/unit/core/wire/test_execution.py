@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -25,22 +25,22 @@ def request(**spec: object) -> pb.CreateExecutionRequest:
     return pb.CreateExecutionRequest(spec=pb.ExecutionSpec(kind="k", **spec))  # type: ignore[arg-type]
 
 
-def stored(item: NewExecution, **fields: str) -> ExecutionRecord:
+def stored(item: NewExecution, **fields: object) -> ExecutionRecord:
     """The record that `execution_create` makes of an item."""
-    core = {
+    core: dict[str, Any] = {
         "state": "waiting", "reason": "waiting_for_worker", "attempt_state": "pending_first_attempt",
-        "queue": item.queue, "kind": item.kind, "priority": str(item.priority), "created_at": "1000",
-        "attempt": "0", "epoch": "0",
+        "queue": item.queue, "kind": item.kind, "priority": item.priority, "created_at": 1000,
+        "attempt": 0, "epoch": 0,
     }  # fmt: skip
     if item.policy:
-        core["policy"] = json.dumps(item.policy)
+        core["policy"] = item.policy
     if item.deadline_ms is not None:
-        core["deadline_ms"] = str(item.deadline_ms)
+        core["deadline_ms"] = item.deadline_ms
     if item.attempt_timeout_ms is not None:
-        core["attempt_timeout_ms"] = str(item.attempt_timeout_ms)
+        core["attempt_timeout_ms"] = item.attempt_timeout_ms
     if item.traceparent:
         core["traceparent"] = item.traceparent
-    return ExecutionRecord(item.execution_id, core | fields, 0, item.payload, item.tags, [])
+    return ExecutionRecord(item.execution_id, core | fields, item.payload, item.tags, [])
 
 
 def show(record: ExecutionRecord, *, capable: bool = True) -> pb.Execution:
@@ -243,9 +243,8 @@ def test_what_nobody_can_run_is_shown_so() -> None:
 
 
 def test_an_active_execution_shows_its_lease() -> None:
-    record = stored(new_execution(request(), LIMITS, 64), state="active", worker="w1", granted_at="2000")
-    record.fields |= {"confirmed": "1", "epoch": "3"}
-    record.lease_expires_at_ms = 32_000
+    record = stored(new_execution(request(), LIMITS, 64), state="active", worker="w1", granted_at=2000)
+    record.core |= {"confirmed": True, "epoch": 3, "expires_at": 32_000}
 
     lease = show(record).lease
 
@@ -255,7 +254,7 @@ def test_an_active_execution_shows_its_lease() -> None:
 
 def test_only_a_delayed_execution_is_due_and_only_a_terminal_one_has_ended() -> None:
     item = new_execution(request(), LIMITS, 64)
-    times = {"due_at": "5000", "ended_at": "6000"}
+    times = {"due_at": 5000, "ended_at": 6000}
 
     assert show(stored(item, **times)).HasField("due_time") is False
     assert show(stored(item, state="delayed", **times)).due_time.ToMilliseconds() == 5000
@@ -266,9 +265,9 @@ def test_only_a_delayed_execution_is_due_and_only_a_terminal_one_has_ended() -> 
 def test_progress_failure_cancel_and_history_are_shown() -> None:
     record = stored(
         new_execution(request(), LIMITS, 64), state="failed",
-        progress_at="7000", progress_percent="12.5", progress_message="half",
-        failure_type="T", failure_message="m", failure_category="permanent",
-        cancel_at="8000", cancel_reason="why",
+        progress={"percent": 12.5, "message": "half", "at": 7000},
+        failure={"type": "T", "message": "m", "category": "permanent"},
+        cancel_at=8000, cancel_reason="why",
     )  # fmt: skip
     ended: dict[str, object] = {
         "attempt": 1,
@@ -283,6 +282,7 @@ def test_progress_failure_cancel_and_history_are_shown() -> None:
     message = show(record)
 
     assert (message.progress.percent, message.progress.message) == (12.5, "half")
+    assert message.progress.update_time.ToMilliseconds() == 7000
     assert (message.failure.type, message.failure.message, message.failure.category) == (
         "T",
         "m",
