@@ -199,3 +199,5 @@ def interruptible() -> Iterator[None]:
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
+        # All is stopped: one more Ctrl-C on the way out must not make a failure of it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
