@@ -70,16 +70,20 @@ do
     return reply
   end
 
-  -- Gives back a grant that no worker confirmed: to its old place, at no cost.
+  -- Gives back a grant: to its old place, and at no cost when no worker had confirmed it. A confirmed one may have
+  -- run, so its attempt is spent: no other is numbered like it.
   function ff.release(x, now)
     if x.cancel_at then
       return ff.cancel_now(x, 'release', now)
     end
     ff.end_lease(x, 'released', 'LEASE_STALE', now)
-    if x.resume_state ~= 'attempt_interrupted' then
+    local attempt_state = x.resume_state
+    if x.confirmed then
+      attempt_state = 'pending_reclaim_attempt'
+    elseif attempt_state ~= 'attempt_interrupted' then
       x.attempt = x.attempt - 1
     end
-    ff.to_waiting(x, 'release', x.resume_state)
+    ff.to_waiting(x, 'release', attempt_state)
     ff.save(x)
     ff.event(x, 'released')
   end

@@ -76,6 +76,18 @@ def test_a_released_grant_returns_to_its_place_and_costs_no_attempt(scenario: Sc
     assert (second.attempt, second.epoch) == (1, 2)
 
 
+def test_a_confirmed_lease_that_is_given_back_has_spent_its_attempt(scenario: Scenario) -> None:
+    grant = scenario.hold()
+
+    assert scenario.call("lease_release", grant.lease) == [b"OK"]
+
+    assert scenario.core(grant.id)["attempt"] == 1
+    assert scenario.core(grant.id)["attempt_state"] == "pending_reclaim_attempt"
+    scenario.assert_sound()
+    [second] = scenario.claim()
+    assert (second.attempt, second.epoch) == (2, 2)
+
+
 def test_a_release_under_an_old_lease_changes_nothing(scenario: Scenario) -> None:
     scenario.create()
     [old] = scenario.claim()
