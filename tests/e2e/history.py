@@ -107,18 +107,22 @@ def check(
         runs_of[run.execution].append(run)
     assert set(shown) == set(texts)
     for execution, text in texts.items():
-        check_feed(execution, events[execution])
-        check_runs(execution, runs_of[execution], events[execution], disturbances)
+        given_back = check_feed(execution, events[execution])
+        check_runs(execution, runs_of[execution], given_back, disturbances)
         check_end(text, frames, runs_of[execution], shown[execution])
 
 
-def check_feed(execution: str, events: Sequence[Event]) -> None:
-    """One outcome, and never two leases: each claim follows the end of the lease before it."""
+def check_feed(execution: str, events: Sequence[Event]) -> Counter[int]:
+    """One outcome, and never two leases: each claim follows the end of the lease before it.
+
+    Gives how often each attempt was given back unconfirmed, to be granted again under its number.
+    """
     story = f"{execution}: {[(event.name, event.attempt, event.epoch) for event in events]}"
     assert sum(event.name in TERMINAL for event in events) == 1, story
     assert events[0].name == "created", story
     assert events[-1].name in TERMINAL, story
     epoch, attempt, is_leased = 0, 0, False
+    given_back: Counter[int] = Counter()
     for event in events:
         if event.name == "claimed":
             assert not is_leased, story
@@ -128,18 +132,19 @@ def check_feed(execution: str, events: Sequence[Event]) -> None:
             assert is_leased, story
             assert event.epoch == epoch, story
             is_leased = False
-            if event.name == "released":
+            if event.name == "released" and event.attempt == attempt - 1:
+                given_back[attempt] += 1
                 attempt -= 1
-                assert event.attempt == attempt, story
+            assert event.attempt == attempt, story
+    return given_back
 
 
 def check_runs(
-    execution: str, runs: Sequence[Run], events: Sequence[Event], disturbances: Disturbances
+    execution: str, runs: Sequence[Run], given_back: Counter[int], disturbances: Disturbances
 ) -> None:
     """No lease ran twice, no attempt ran twice unless its grant was given back, no two ran at one time."""
-    story = f"{execution}: {runs} {events}"
+    story = f"{execution}: {runs} {given_back}"
     assert all(count == 1 for count in Counter(run.epoch for run in runs).values()), story
-    given_back = Counter(event.attempt + 1 for event in events if event.name == "released")
     for attempt, count in Counter(run.attempt for run in runs).items():
         assert count <= 1 + given_back[attempt], story
     in_order = sorted(runs, key=lambda run: run.epoch)
