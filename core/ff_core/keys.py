@@ -25,6 +25,13 @@ def anchor(partition: int) -> str:
     return f"ff:{{p:{partition}}}:executions"
 
 
+def guard(key: str) -> str:
+    """A key in the slot of `key` that never exists. Calls in a cluster declare it beside their own: of two
+    declared keys with one missing Valkey refuses (TRYAGAIN) while the slot moves, before the function
+    could meet half of its data."""
+    return f"{key}:guard"
+
+
 def members(service: str) -> str:
     """ZSET of the process ids of a service by expiry."""
     return f"ff:{{m}}:members:{service}"

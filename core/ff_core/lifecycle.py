@@ -84,7 +84,9 @@ def main(
         sys.stderr.write(f"{service}: bad settings\n")
         for problem in error.errors():
             name = "FF_" + "_".join(str(part) for part in problem["loc"]).upper() if problem["loc"] else ""
-            sys.stderr.write(f"  {name}: {problem['msg']}\n".replace("  : ", "  "))
+            sys.stderr.write(
+                f"  {name}: {problem['msg'].removeprefix('Value error, ')}\n".replace("  : ", "  ")
+            )
         sys.exit(2)
     if "--print-settings" in sys.argv[1:]:
         sys.stdout.write(settings.printable() + "\n")

@@ -29,6 +29,17 @@ do
     end
   end
 
+  -- Gives back a grant that nobody confirmed in time. It costs no attempt, but it counts as a lost lease: work that
+  -- kills its worker before the first renewal must reach the cap too.
+  function ff.forfeit(x, now)
+    if x.cancel_at or (x.reclaims or 0) >= ff.policy(x, 'max_reclaims') then
+      return ff.reclaim(x, 'LEASE_EXPIRED', now)
+    end
+    x.reclaims = (x.reclaims or 0) + 1
+    ff.tell_holder(x, 'lost', 'LEASE_EXPIRED')
+    ff.release(x, now)
+  end
+
   local function renew_one(prefix, token, worker, holder, ttl_ms, now)
     local id, attempt, epoch, lease_id = ff.parse_lease(token)
     if not id then

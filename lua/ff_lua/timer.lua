@@ -34,8 +34,7 @@ do
       if x.state ~= 'active' or x.index ~= 'offered' then
         return false
       end
-      ff.tell_holder(x, 'lost', 'LEASE_EXPIRED')
-      ff.release(x, now)
+      ff.forfeit(x, now)
       return true
     end)
   end

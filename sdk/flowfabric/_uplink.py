@@ -15,7 +15,6 @@ from flowfabric._connection import Connection
 from flowfabric._errors import EngineError, InvalidArgument, SessionSuperseded, Unauthenticated
 from flowfabric._leases import Leases
 from flowfabric._session import Effects, Identity, Session, Slots
-from flowfabric._wire import read_seconds
 
 logger = logging.getLogger(__name__)
 
@@ -117,9 +116,7 @@ class Uplink:
             pump.result()
             await self._sleep(pause.next())
         else:
-            go_away = connection.go_away.result()
-            logger.info("gateway_going reason=%s", go_away.reason)
-            await self._sleep(read_seconds(go_away.reconnect_after))
+            logger.info("gateway_going reason=%s", connection.go_away.result().reason)
 
     async def _pump(self, connection: Connection) -> None:
         try:

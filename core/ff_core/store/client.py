@@ -10,7 +10,7 @@ from typing import cast
 import hiredis
 import structlog
 
-from ff_core import clock
+from ff_core import clock, keys
 from ff_core.errors import EngineError, ErrorCode
 from ff_core.store.connection import Argument, ConnectionLost, Endpoint, Reply
 from ff_core.store.node import Node
@@ -38,6 +38,7 @@ class StoreClient:
     ) -> None:
         self._topology: Topology = Cluster(endpoint) if cluster else SingleNode(endpoint)
         self._durable: Topology = Cluster(endpoint) if cluster else SingleNode(endpoint)
+        self._is_cluster = cluster
         self._library = library
         self._names = {name: library.function(name) for name in library.functions}
         self._wait_replicas = wait_replicas
@@ -58,7 +59,7 @@ class StoreClient:
         the connection breaks under them.
         """
         self.calls += 1
-        command = ("FCALL", self._names[function], 1, key, *args)
+        command = ("FCALL", self._names[function], *self._declared(key), *args)
         return await self._persist(lambda: self._send(self._topology, key, command), repeatable)
 
     async def fcall_durable(self, function: str, key: str, *args: Argument) -> Reply:
@@ -69,8 +70,11 @@ class StoreClient:
         if not self._wait_replicas:
             return await self.fcall(function, key, *args)
         self.calls += 1
-        command = ("FCALL", self._names[function], 1, key, *args)
+        command = ("FCALL", self._names[function], *self._declared(key), *args)
         return await self._persist(lambda: self._send_and_wait(key, command), True)
+
+    def _declared(self, key: str) -> tuple[Argument, ...]:
+        return (2, key, keys.guard(key)) if self._is_cluster else (1, key)
 
     async def call_everywhere(self, *command: Argument) -> list[Reply]:
         """Sends a command to every primary."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import hiredis
+from redis.crc import key_slot
 
 Argument = str | bytes | int | float
 Reply = object
@@ -143,18 +144,25 @@ class Connection:
 
 
 class Subscription:
-    """A socket that listens: messages go to a callback until it is lost."""
+    """A socket that listens: messages go to one callback until it is lost, channels that this node
+    does not serve, or serves no more, to the other."""
 
-    def __init__(self, on_message: Callable[[str, bytes], None]) -> None:
+    def __init__(self, on_message: Callable[[str, bytes], None], on_dropped: Callable[[str], None]) -> None:
         self._on_message = on_message
+        self._on_dropped = on_dropped
         self._socket = _Socket(self._on_reply, self._on_lost)
         self._unconfirmed: dict[str, asyncio.Future[None]] = {}
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @classmethod
-    async def open(cls, endpoint: Endpoint, on_message: Callable[[str, bytes], None]) -> Subscription:
+    async def open(
+        cls,
+        endpoint: Endpoint,
+        on_message: Callable[[str, bytes], None],
+        on_dropped: Callable[[str], None],
+    ) -> Subscription:
         """Connects and logs in. Raises OSError."""
-        subscription = cls(on_message)
+        subscription = cls(on_message, on_dropped)
         await _open(endpoint, subscription._socket)
         if endpoint.password:
             subscription.send("AUTH", endpoint.username or "default", endpoint.password)
@@ -165,7 +173,7 @@ class Subscription:
         self._socket.send(_pack(command))
 
     async def subscribe(self, channels: Sequence[str], *, sharded: bool) -> None:
-        """Adds channels and returns when Valkey confirmed them, or when the socket is lost.
+        """Adds channels and returns when Valkey confirmed or dropped them, or when the socket is lost.
 
         Sharded ones are sent one by one, because a cluster refuses several slots at once.
         """
@@ -189,14 +197,32 @@ class Subscription:
         self._socket.close()
 
     def _on_reply(self, reply: Reply) -> None:
-        if not isinstance(reply, list):
+        if isinstance(reply, hiredis.ReplyError):
+            self._on_error(str(reply))
+        elif not isinstance(reply, list):
             return
-        if reply[0] in (b"smessage", b"message"):
+        elif reply[0] in (b"smessage", b"message"):
             self._on_message(reply[1].decode(), reply[2])
         elif reply[0] in (b"ssubscribe", b"subscribe"):
-            waiting = self._unconfirmed.pop(reply[1].decode(), None)
-            if waiting is not None and not waiting.done():
-                waiting.set_result(None)
+            self._settle(reply[1].decode())
+        elif reply[0] == b"sunsubscribe" and reply[1] is not None:
+            # As we asked, or because the slot moved away: whoever listens knows which.
+            self._on_dropped(reply[1].decode())
+
+    def _on_error(self, error: str) -> None:
+        word, _, rest = error.partition(" ")
+        if word == "MOVED":
+            slot = int(rest.split()[0])
+            for channel in [one for one in self._unconfirmed if key_slot(one.encode()) == slot]:
+                self._settle(channel)
+                self._on_dropped(channel)
+        elif self._unconfirmed:
+            self.close()
+
+    def _settle(self, channel: str) -> None:
+        waiting = self._unconfirmed.pop(channel, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
 
     def _on_lost(self, _error: Exception | None) -> None:
         if not self.lost.done():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 
@@ -31,6 +31,9 @@ class Hints:
         self._gap_listeners: set[Callable[[], None]] = set()
         self._sockets: dict[Node, Subscription] = {}
         self._keepers: dict[Node, asyncio.Task[None]] = {}
+        self._homeless: set[str] = set()
+        """Channels whose node is to be found anew."""
+        self._moving: asyncio.Task[None] | None = None
         self._closed = False
 
     async def listen(self, channel: str, listener: Listener, *, sharded: bool = True) -> None:
@@ -66,9 +69,10 @@ class Hints:
     async def close(self) -> None:
         """Closes every socket."""
         self._closed = True
-        for keeper in self._keepers.values():
-            keeper.cancel()
-        await asyncio.gather(*self._keepers.values(), return_exceptions=True)
+        tasks = [*self._keepers.values(), *([self._moving] if self._moving else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for socket in self._sockets.values():
             socket.close()
 
@@ -85,8 +89,10 @@ class Hints:
         pause, first = 0.05, True
         while not self._closed:
             try:
-                socket = await Subscription.open(node.endpoint, self._deliver)
+                socket = await Subscription.open(node.endpoint, self._deliver, self._on_dropped)
             except OSError:
+                if await self._is_gone(node):
+                    return
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 1.0)
                 continue
@@ -95,13 +101,13 @@ class Hints:
             if not first:
                 log.info("hints_resubscribed", port=node.endpoint.port)
             first = False
-            for listener in list(self._gap_listeners):
-                listener()
+            self._tell_gap()
             try:
                 await socket.lost
             finally:
                 self._sockets.pop(node, None)
                 socket.close()
+            await asyncio.sleep(pause)
 
     async def _resubscribe(self, node: Node, socket: Subscription) -> None:
         mine: dict[bool, list[str]] = {True: [], False: []}
@@ -113,6 +119,47 @@ class Hints:
         for sharded, channels in mine.items():
             if channels:
                 await socket.subscribe(channels, sharded=sharded)
+
+    async def _is_gone(self, node: Node) -> bool:
+        """Whether a node that does not answer serves nothing any more; then its channels move."""
+        try:
+            await self._topology.refresh()
+            nodes = await self._topology.nodes()
+        except ConnectionLost:
+            return False
+        if node in nodes:
+            return False
+        del self._keepers[node]
+        self._move(self._listeners)
+        return True
+
+    def _on_dropped(self, channel: str) -> None:
+        if channel in self._listeners:
+            self._move([channel])
+
+    def _move(self, channels: Iterable[str]) -> None:
+        self._homeless.update(channels)
+        if (self._moving is None or self._moving.done()) and not self._closed:
+            self._moving = asyncio.ensure_future(self._settle())
+
+    async def _settle(self) -> None:
+        """Subscribes at the nodes that serve the homeless channels now; what they missed is a gap."""
+        while self._homeless:
+            channels, self._homeless = self._homeless, set()
+            try:
+                await self._topology.refresh()
+                await asyncio.gather(
+                    *(self._subscribe(channel) for channel in channels if channel in self._listeners)
+                )
+            except ConnectionLost:
+                self._homeless |= channels
+            if self._homeless:  # nobody knows yet where the slot went
+                await asyncio.sleep(0.05)
+        self._tell_gap()
+
+    def _tell_gap(self) -> None:
+        for listener in list(self._gap_listeners):
+            listener()
 
     def _deliver(self, channel: str, message: bytes) -> None:
         for listener in tuple(self._listeners.get(channel, ())):

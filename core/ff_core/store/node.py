@@ -41,6 +41,8 @@ class Node:
         """Many callers share one attempt; a cancelled caller does not cancel it."""
         if self._opening is None or self._opening.done():
             self._opening = asyncio.ensure_future(self._open())
+            # When every caller was cancelled nobody looks at a failure; it is no news then.
+            self._opening.add_done_callback(lambda task: task.cancelled() or task.exception())
         return await asyncio.shield(self._opening)
 
     async def _open(self) -> Connection:

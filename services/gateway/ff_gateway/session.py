@@ -7,6 +7,7 @@ api/session.py pumps it; tests/unit/gateway/test_session.py drives it without a 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -14,11 +15,16 @@ from ff_core.errors import EngineError, ErrorCode, invalid
 from ff_core.lease import Answer, CancelNotice, Grant, Outcome, Verdict
 from ff_core.wire import worker as wire
 from ff_core.wire.status import status_of_code
-from ff_core.wire.time import duration
+from ff_core.wire.time import duration, point
 from ff_core.worker import Beat, Pool
 from flowfabric_api.worker.v1 import worker_pb2 as pb
 
 Progress = tuple[bytes, float | None, str | None]
+
+#: A message is closed beyond this; with the largest default payload it stays below gRPC's usual 4 MiB.
+MESSAGE_BYTES = 2 << 20
+#: Room for what a grant holds besides its payload.
+GRANT_BYTES = 256
 
 
 @dataclass(slots=True)
@@ -79,6 +85,8 @@ class Session:
         self._max_result_bytes = max_result_bytes
         self._on_output = on_output
         self._out = pb.SessionResponse()
+        self._out_bytes = 0
+        self._full: deque[pb.SessionResponse] = deque()
 
     def receive(self, message: pb.SessionRequest) -> Work:
         """Takes a message. Raises INVALID_ARGUMENT for what breaks the protocol, which ends the stream."""
@@ -122,6 +130,10 @@ class Session:
     def add_grant(self, pool: int, number: int, grant: Grant) -> None:
         """A grant for the worker."""
         self.leases[grant.lease] = (pool, number)
+        if self._out_bytes > MESSAGE_BYTES:
+            self._full.append(self._out)
+            self._out, self._out_bytes = pb.SessionResponse(), 0
+        self._out_bytes += len(grant.payload) + GRANT_BYTES
         wire.add_grant(self._out.grants, grant, pool, number)
         self._on_output(True)
 
@@ -164,17 +176,20 @@ class Session:
             wire.add_verdict(lease, notice, self._out.lost, self._out.cancels)
             self._on_output(True)
 
-    def go_away(self, reason: str) -> None:
-        """Asks the worker to open a session elsewhere; no more grants come here."""
+    def go_away(self, reason: str, deadline_ms: int) -> None:
+        """Asks the worker to open a session elsewhere by then; no more grants come here."""
         self.is_draining = True
         self._out.go_away.reason = reason
+        self._out.go_away.deadline.CopyFrom(point(deadline_ms))
         self._on_output(True)
 
     def take(self) -> pb.SessionResponse | None:
         """The message that leaves next; None when nothing is ready."""
+        if self._full:
+            return self._full.popleft()
         if not self._out.ListFields():
             return None
-        out, self._out = self._out, pb.SessionResponse()
+        out, self._out, self._out_bytes = self._out, pb.SessionResponse(), 0
         return out
 
     def beat(self) -> Beat:

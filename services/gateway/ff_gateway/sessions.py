@@ -7,7 +7,7 @@ import asyncio
 import structlog
 from prometheus_client import Gauge
 
-from ff_core import keys
+from ff_core import clock, keys
 from ff_core.backend import EngineBackend
 from ff_core.errors import EngineError, ErrorCode
 from ff_core.lease import CancelNotice
@@ -102,8 +102,9 @@ class Sessions:
         """Sends GoAway and waits until the workers have gone, or the grace is over."""
         self.is_leaving = True
         sessions = list(self._by_worker.values())
+        deadline_ms = clock.wall_ms() + int(grace_s * 1000)
         for opened in sessions:
-            opened.session.go_away("the gateway is shutting down")
+            opened.session.go_away("the gateway is shutting down", deadline_ms)
         endings = [asyncio.ensure_future(opened.ended.wait()) for opened in sessions]
         if endings:
             _, late = await asyncio.wait(endings, timeout=grace_s)

@@ -155,7 +155,7 @@ def test_go_away_is_told_and_stops_new_grants() -> None:
     talk = Conversation(4)
     talk.credit(3)
 
-    talk.session.go_away("restart")
+    talk.session.go_away("restart", 5000)
 
     assert talk.hears().go_away.reason == "restart"
     assert talk.session.pools[0].free == 0
@@ -373,7 +373,7 @@ def test_what_is_ready_at_one_moment_leaves_together_and_once() -> None:
     talk.session.renewed(1, [], [], TTL_MS)
     talk.session.answered(lease(9), "completed")
     talk.session.lost(lease(8), ErrorCode.LEASE_EXPIRED)
-    talk.session.go_away("bye")
+    talk.session.go_away("bye", 5000)
 
     message = talk.hears()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import cast
 
@@ -15,6 +14,7 @@ from google.protobuf.message import Message
 from multidict import MultiDict, MultiMapping
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram
 
+from ff_core import clock
 from ff_core.errors import EngineError, ErrorCode
 from ff_gateway.http import access
 from ff_gateway.http.binding import CREATES_UNLESS, EMPTY_IS_NO_CONTENT, Binding, bindings_of
@@ -200,12 +200,12 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
 async def _measure(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Counts and times by route template, so that ids never become label values."""
     route, verb = _route_of(request), request.method if request.method in KNOWN_METHODS else "OTHER"
-    started, status = time.perf_counter(), "499"  # the client went away before the answer
+    started, status = clock.monotonic(), "499"  # the client went away before the answer
     try:
         response = await handler(request)
         status = str(response.status)
         if isinstance(response, web.Response):
-            SECONDS.labels(route, verb).observe(time.perf_counter() - started)
+            SECONDS.labels(route, verb).observe(clock.monotonic() - started)
         return response
     finally:
         REQUESTS.labels(route, verb, status).inc()

@@ -248,14 +248,12 @@ class Drain(_message.Message):
     def __init__(self, reason: _Optional[str] = ...) -> None: ...
 
 class GoAway(_message.Message):
-    __slots__ = ("reason", "reconnect_after", "deadline")
+    __slots__ = ("reason", "deadline")
     REASON_FIELD_NUMBER: _ClassVar[int]
-    RECONNECT_AFTER_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_FIELD_NUMBER: _ClassVar[int]
     reason: str
-    reconnect_after: _duration_pb2.Duration
     deadline: _timestamp_pb2.Timestamp
-    def __init__(self, reason: _Optional[str] = ..., reconnect_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, reason: _Optional[str] = ..., deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class StreamOutputRequest(_message.Message):
     __slots__ = ("lease", "frames")
