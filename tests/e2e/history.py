@@ -84,11 +84,11 @@ def read_events(call: Callable[..., object], partitions: int = 64) -> dict[str, 
     """The engine's feed by execution, through a function that sends a command to Valkey."""
     events: dict[str, list[Event]] = defaultdict(list)
     for partition in range(partitions):
-        for _, flat in call("XRANGE", f"ff:{{p:{partition}}}:events", "-", "+"):  # type: ignore[attr-defined]
-            text = [item.decode() for item in flat]
-            entry = dict(zip(text[::2], text[1::2], strict=True))
-            event = Event(entry["event"], int(entry["attempt"]), int(entry["epoch"]))
-            events[entry["execution"]].append(event)
+        entries = call("XRANGE", f"ff:{{p:{partition}}}:events", "-", "+")
+        for _, fields in entries:  # type: ignore[attr-defined]
+            for text in fields[1::2]:  # all events of one function call are one entry
+                name, execution, _, attempt, epoch, _ = text.decode().split(" ", 5)
+                events[execution].append(Event(name, int(attempt), int(epoch)))
     return events
 
 
