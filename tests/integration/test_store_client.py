@@ -219,6 +219,17 @@ async def test_a_caller_cancelled_while_connecting_does_not_cancel_the_others(
     client.close()
 
 
+async def test_a_refresh_while_connecting_cancels_nobody(store_settings: ServiceSettings) -> None:
+    client = StoreClient(Endpoint(store_settings.host, store_settings.port), assemble())
+    calls = [asyncio.ensure_future(client.fcall("queue_ready", keys.anchor(0))) for _ in range(3)]
+    await asyncio.sleep(0)
+
+    await client.topology.refresh()
+
+    assert await asyncio.gather(*calls) == [[]] * 3
+    client.close()
+
+
 async def test_many_calls_of_one_turn_keep_their_replies_apart(engine: Engine) -> None:
     payloads = [bytes([number % 256]) * number * 100 for number in range(300)]
 

@@ -91,7 +91,9 @@ class Hints:
             try:
                 socket = await Subscription.open(node.endpoint, self._deliver, self._on_dropped)
             except OSError:
-                if await self._is_gone(node):
+                if not await self._topology.serves(node):
+                    del self._keepers[node]
+                    self._move(self._listeners)
                     return
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 1.0)
@@ -120,19 +122,6 @@ class Hints:
             if channels:
                 await socket.subscribe(channels, sharded=sharded)
 
-    async def _is_gone(self, node: Node) -> bool:
-        """Whether a node that does not answer serves nothing any more; then its channels move."""
-        try:
-            await self._topology.refresh()
-            nodes = await self._topology.nodes()
-        except ConnectionLost:
-            return False
-        if node in nodes:
-            return False
-        del self._keepers[node]
-        self._move(self._listeners)
-        return True
-
     def _on_dropped(self, channel: str) -> None:
         if channel in self._listeners:
             self._move([channel])
@@ -140,9 +129,9 @@ class Hints:
     def _move(self, channels: Iterable[str]) -> None:
         self._homeless.update(channels)
         if (self._moving is None or self._moving.done()) and not self._closed:
-            self._moving = asyncio.ensure_future(self._settle())
+            self._moving = asyncio.ensure_future(self._follow())
 
-    async def _settle(self) -> None:
+    async def _follow(self) -> None:
         """Subscribes at the nodes that serve the homeless channels now; what they missed is a gap."""
         while self._homeless:
             channels, self._homeless = self._homeless, set()

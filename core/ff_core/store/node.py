@@ -43,7 +43,14 @@ class Node:
             self._opening = asyncio.ensure_future(self._open())
             # When every caller was cancelled nobody looks at a failure; it is no news then.
             self._opening.add_done_callback(lambda task: task.cancelled() or task.exception())
-        return await asyncio.shield(self._opening)
+        opening = self._opening
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if opening.cancelled() and not (task and task.cancelling()):
+                raise ConnectionLost("closed") from None  # the node was, not the caller
+            raise
 
     async def _open(self) -> Connection:
         try:

@@ -22,6 +22,9 @@ class Topology(Protocol):
 
     async def refresh(self) -> None: ...
 
+    async def serves(self, node: Node) -> bool:
+        """Whether a node that does not answer still has slots."""
+
     def node_at(self, host: str, port: int) -> Node: ...
 
     def close(self) -> None: ...
@@ -42,6 +45,9 @@ class SingleNode:
     async def refresh(self) -> None:
         """After a failover behind one name the old connection must go."""
         self._node.close()
+
+    async def serves(self, node: Node) -> bool:
+        return True
 
     def node_at(self, host: str, port: int) -> Node:
         return self._node
@@ -84,6 +90,13 @@ class Cluster:
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.ensure_future(self._refresh())
         await asyncio.shield(self._refreshing)
+
+    async def serves(self, node: Node) -> bool:
+        try:
+            await self.refresh()
+        except ConnectionLost:
+            return True
+        return node in self._slots
 
     async def _refresh(self) -> None:
         seeds = [*self._nodes.values(), self.node_at(self._seed.host, self._seed.port)]
