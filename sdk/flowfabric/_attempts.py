@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -23,13 +24,30 @@ from pydantic import ValidationError
 from flowfabric._context import Context
 from flowfabric._errors import EngineError, FlowFabricError, LeaseLost, PayloadTooLarge
 from flowfabric._leases import NEVER, Leases
-from flowfabric._outcome import Cancelled, Completed, Delay, Fail, Failed, Outcome, Retry, outcome_of
+from flowfabric._outcome import Cancelled, Completed, Delay, Fail, Failed, Outcome, Retry, clean, outcome_of
 from flowfabric._output_stream import OutputStream
 from flowfabric._session import Slots
 from flowfabric._task import Task
 from flowfabric_api.worker.v1 import worker_pb2 as pb
 
 logger = logging.getLogger(__name__)
+
+
+def keep_writable(record: logging.LogRecord) -> bool:
+    """Gives a handler's exception a text that every log can hold.
+
+    An exception may quote a file name or a decoded line with surrogates, which no UTF-8 file and no
+    pipe takes: the line would be lost, or whoever writes it would fail. Formatters take `exc_text`
+    where it is set.
+    """
+    if record.exc_info:
+        text = "".join(traceback.format_exception(record.exc_info[1])).rstrip("\n")
+        if (cleaned := clean(text)) != text:
+            record.exc_text = cleaned
+    return True
+
+
+logger.addFilter(keep_writable)
 
 # A larger result could not travel: servers take messages of 4 MiB unless told otherwise.
 MAX_RESULT_BYTES = 3 * 1024 * 1024

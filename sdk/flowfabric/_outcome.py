@@ -132,6 +132,11 @@ def checked(delay: Duration) -> float:
     return seconds
 
 
+def clean(text: str) -> str:
+    """The text with a question mark for every surrogate, which UTF-8 has not."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def clip(text: str, limit: int) -> str:
     """The text as the wire can carry it: valid UTF-8 of at most so many bytes."""
-    return text.encode("utf-8", "replace")[:limit].decode("utf-8", "ignore")
+    return clean(text).encode()[:limit].decode("utf-8", "ignore")

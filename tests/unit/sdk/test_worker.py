@@ -153,7 +153,9 @@ async def test_an_unknown_kind_fails_so_that_another_worker_may_try(start: Start
     assert not failed.non_retryable
 
 
-async def test_an_exception_is_a_failure_with_its_type_and_message(start: Start) -> None:
+async def test_an_exception_is_a_failure_with_its_type_and_message(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
     @task
     async def explode() -> None:
         raise RuntimeError("wet \udcff fuse")
@@ -164,6 +166,8 @@ async def test_an_exception_is_a_failure_with_its_type_and_message(start: Start)
 
     assert (failed.type, failed.message, failed.category) == ("RuntimeError", "wet ? fuse", "")
     assert not failed.non_retryable
+    assert "RuntimeError: wet ? fuse" in caplog.text
+    assert "\udcff" not in caplog.text
 
 
 async def test_input_of_another_shape_fails_for_good(start: Start) -> None:
