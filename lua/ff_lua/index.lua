@@ -22,8 +22,7 @@ do
 
   -- Where to go on in an index: its key, and the rank of the first entry beyond a position.
   --
-  -- Entries of one millisecond are ordered by id. A position seen in another partition lies before or after all of
-  -- ours with that score, because ids begin with their partition.
+  -- Entries of one millisecond are ordered by id.
   local function first_rank(key, direction, score, id)
     if score == '' then
       return 0
@@ -32,12 +31,21 @@ do
     if rank then
       return rank + 1
     end
-    local ours = redis.call('ZRANGE', key, score, score, 'BYSCORE', 'LIMIT', 0, 1)[1]
-    local is_beyond = ours and ((direction == 'desc' and ours < id) or (direction == 'asc' and ours > id))
-    if direction == 'desc' then
-      return redis.call('ZCOUNT', key, is_beyond and '(' .. score or score, '+inf')
+    -- Between the entries of that score: the position is another partition's, or its execution is gone.
+    local is_desc = direction == 'desc'
+    local before = is_desc and { '(' .. score, '+inf' } or { '-inf', '(' .. score }
+    local low = redis.call('ZCOUNT', key, before[1], before[2])
+    local high = low + redis.call('ZCOUNT', key, score, score)
+    while low < high do
+      local middle = math.floor((low + high) / 2)
+      local ours = redis.call(is_desc and 'ZREVRANGE' or 'ZRANGE', key, middle, middle)[1]
+      if (is_desc and ours < id) or (not is_desc and ours > id) then
+        high = middle
+      else
+        low = middle + 1
+      end
     end
-    return redis.call('ZCOUNT', key, '-inf', is_beyond and '(' .. score or score)
+    return low
   end
 
   -- Up to `limit` {id, score} beyond a position, in the order of the index, and whether the index ends there.

@@ -92,6 +92,7 @@ async def test_a_page_goes_on_although_its_last_execution_was_purged(
     engine: Engine, engine_valkey: AnyValkey
 ) -> None:
     made = [await engine.create(0) for _ in range(20)]
+    engine_valkey.call("ZADD", keys.anchor(0), *(part for one in made for part in (1000, one)))
     query = ListQuery("default", page_size=10)
     first = await engine.backend.execution_list(query)
     last = first.records[-1].execution_id
