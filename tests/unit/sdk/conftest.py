@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
-from .fake_gateway import FakeGateway
+from flowfabric import EngineError, Task, Worker
+
+from .fake_gateway import FakeGateway, SessionEnd
+from .work import Start
 
 
 @pytest.fixture
@@ -16,3 +22,24 @@ async def gateway() -> AsyncIterator[FakeGateway]:
     await fake.open()
     yield fake
     await fake.close()
+
+
+@pytest.fixture
+async def start(gateway: FakeGateway) -> AsyncIterator[Start]:
+    """Starts a worker and welcomes its session; stops it when the test is over."""
+    workers: list[Worker] = []
+
+    async def start_worker(
+        *tasks: Task[..., Any], welcome: dict[str, int] | None = None, **options: Any
+    ) -> tuple[Worker, SessionEnd]:
+        worker = Worker(tasks, address=gateway.address, **options)
+        workers.append(worker)
+        starting = asyncio.create_task(worker.start())
+        session = await gateway.session(**(welcome or {}))
+        await starting
+        return worker, session
+
+    yield start_worker
+    for worker in workers:
+        with suppress(EngineError):  # the test has seen it
+            await worker.stop()
