@@ -90,7 +90,7 @@ async def run(console: Console, files: Sequence[File], pace: float | None) -> Su
             WorkerProcess(
                 name,
                 [APP, "--id", name, "--slots", str(slots)],
-                {"FF_ADDR": stack.address, "FF_NAMESPACE": ""},
+                {"FF_ADDR": stack.address},
                 cwd=str(PROJECT),
             )
             for name in WORKERS

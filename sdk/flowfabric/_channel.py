@@ -8,6 +8,7 @@ import random
 import grpc
 
 DEFAULT_ADDRESS = "127.0.0.1:7433"
+DEFAULT_NAMESPACE = "default"
 
 # Grants and result pages carry payloads of up to 1 MiB each; gRPC's own limit of 4 MiB is too near.
 MAX_RECEIVE_BYTES = 64 * 1024 * 1024
@@ -21,6 +22,11 @@ Metadata = tuple[tuple[str, str], ...]
 def resolve_address(address: str | None) -> str:
     """The gateway to talk to: what was given, else FF_ADDR, else this machine."""
     return address or os.environ.get("FF_ADDR") or DEFAULT_ADDRESS
+
+
+def resolve_namespace(namespace: str | None) -> str:
+    """Whose executions and workers: what was given, else FF_NAMESPACE, else the default namespace."""
+    return namespace or os.environ.get("FF_NAMESPACE") or DEFAULT_NAMESPACE
 
 
 def resolve_token(token: str | None) -> str:

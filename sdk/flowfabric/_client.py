@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
 from flowfabric import _codec, _submit, _wire
-from flowfabric._channel import Gateway
+from flowfabric._channel import Gateway, resolve_namespace
 from flowfabric._doors import Doors
 from flowfabric._errors import (
     EngineError,
@@ -63,10 +63,16 @@ class Client:
     """
 
     def __init__(
-        self, address: str | None = None, *, token: str | None = None, namespace: str = "default"
+        self, address: str | None = None, *, token: str | None = None, namespace: str | None = None
     ) -> None:
-        """Connects to the address, else FF_ADDR, else this machine, with the token, else FF_API_TOKEN."""
-        self.namespace = namespace
+        """Prepares a client; the first call connects.
+
+        Args:
+            address: The gateway, else FF_ADDR, else this machine.
+            token: What to show it, else FF_API_TOKEN.
+            namespace: Whose executions and workers it deals with, else FF_NAMESPACE, else "default".
+        """
+        self.namespace = resolve_namespace(namespace)
         self._doors = Doors(Gateway(address, token))
 
     async def __aenter__(self) -> Self:

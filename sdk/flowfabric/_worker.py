@@ -21,7 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from flowfabric._attempts import Attempts
-from flowfabric._channel import Gateway
+from flowfabric._channel import Gateway, resolve_namespace
 from flowfabric._connection import Connection
 from flowfabric._errors import LeaseLost
 from flowfabric._leases import Leases
@@ -44,7 +44,7 @@ class Worker:
         *,
         address: str | None = None,
         token: str | None = None,
-        namespace: str = "default",
+        namespace: str | None = None,
         lanes: Sequence[str] | None = None,
         capabilities: Sequence[str] = (),
         slots: int = 8,
@@ -58,7 +58,7 @@ class Worker:
             tasks: What it can do; one task a kind.
             address: The gateway, else FF_ADDR, else this machine.
             token: What to show it, else FF_API_TOKEN.
-            namespace: Whose executions it runs.
+            namespace: Whose executions it runs, else FF_NAMESPACE, else "default".
             lanes: Where it takes work from; the lanes of its tasks when not given.
             capabilities: What executions may require of it.
             slots: How many handlers run at once.
@@ -79,7 +79,7 @@ class Worker:
         self._identity = Identity(
             worker_id=worker_id or f"worker-{uuid.uuid4().hex}",
             identity=identity or f"{socket.gethostname()}:{os.getpid()}",
-            namespace=namespace,
+            namespace=resolve_namespace(namespace),
             sdk_version=sdk_version(),
             pools=tuple(pools),
             kinds=sorted(self._tasks),
@@ -98,6 +98,11 @@ class Worker:
     def worker_id(self) -> str:
         """Name of this worker, kept across reconnects."""
         return self._identity.worker_id
+
+    @property
+    def namespace(self) -> str:
+        """Whose executions it runs."""
+        return self._identity.namespace
 
     async def run(self) -> None:
         """Runs until SIGTERM or SIGINT: the first drains, a second stops at once.

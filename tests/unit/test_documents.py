@@ -24,7 +24,7 @@ ROOMS = ("proto", "lua", "core", "services", "sdk")
 LIBRARY = {path.name: path.read_text() for path in (ROOT / "lua" / "ff_lua").glob("*.lua")}
 
 #: Read by clients, workers and tests, not by services.
-OTHER_VARIABLES = {"FF_ADDR", "FF_TEST_VALKEY_URL"}
+OTHER_VARIABLES = {"FF_ADDR", "FF_NAMESPACE", "FF_TEST_VALKEY_URL"}
 
 
 @cache

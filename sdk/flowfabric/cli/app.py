@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import typer
 
 from flowfabric._worker import sdk_version
@@ -29,8 +27,7 @@ def root(
     ctx: typer.Context, address: Address = None, token: Token = None, namespace: Namespace = None
 ) -> None:
     """Run the engine, run workers, submit work, look at it, steer it."""
-    # Empty variables count as unset, as in the SDK; address and token it reads by itself.
-    ctx.obj = Target(address, token, namespace or os.environ.get("FF_NAMESPACE") or None)
+    ctx.obj = Target(address, token, namespace)  # the SDK reads the variables for what is not given
 
 
 def version() -> None:

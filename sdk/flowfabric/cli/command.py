@@ -55,7 +55,7 @@ class Target:
             resolve_token(self.token)
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--token") from None
-        return Client(self.address, token=self.token, namespace=self.namespace or "default")
+        return Client(self.address, token=self.token, namespace=self.namespace)
 
 
 def targeted(function: Callable[Concatenate[Target, P], None]) -> Callable[..., None]:

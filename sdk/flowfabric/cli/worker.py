@@ -37,10 +37,13 @@ def worker(
 ) -> None:
     """Run the tasks of a module until Ctrl-C or SIGTERM, which lets running work finish."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    # For a Worker that is made while its module is imported, and is not told otherwise.
     if target.address:
-        os.environ["FF_ADDR"] = target.address  # for a Worker that is made while its module is imported
+        os.environ["FF_ADDR"] = target.address
     if target.token:
         os.environ["FF_API_TOKEN"] = target.token
+    if target.namespace:
+        os.environ["FF_NAMESPACE"] = target.namespace
     found = load(app)
     given: dict[str, Any] = {
         "slots": slots,
@@ -55,7 +58,7 @@ def worker(
 def make_worker(app: str, found: object, given: dict[str, Any]) -> Worker:
     """The worker itself, or one for the tasks, with the options that were given."""
     if isinstance(found, Worker):
-        if given.get("namespace") == found._identity.namespace:
+        if given.get("namespace") == found.namespace:
             del given["namespace"]
         if given:
             raise typer.BadParameter(

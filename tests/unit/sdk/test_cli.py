@@ -241,7 +241,8 @@ from flowfabric import Task, Worker, task
 @task
 def pack(order: str) -> None: ...
 
-app = Worker([pack], address="127.0.0.1:1")
+app = Worker([pack], address="127.0.0.1:1", namespace="mine")
+anywhere = Worker([pack], address="127.0.0.1:1")
 tasks = [pack]
 twice = [pack, pack]
 mixed = [pack, 1]
@@ -255,15 +256,17 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "broken_shop_of_test.py").write_text("import no_such_dependency\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "shop_of_test", raising=False)
 
 
 @pytest.mark.usefixtures("shop")
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["shop_of_test:nope"], "has no nope; it has app, pack"),
+        (["shop_of_test:nope"], "has no nope; it has anywhere, app, pack"),
         (["shop_of_test:app", "--slots", "2"], "is a Worker, which has its own slots"),
         (["shop_of_test:app", "--namespace", "other"], "is a Worker, which has its own namespace"),
+        (["shop_of_test:anywhere", "--namespace", "a", "--slots", "2"], "which has its own slots;"),
         (["shop_of_test:twice"], "one task a kind"),
         (["shop_of_test:mixed"], "it must be a Worker, a task, or a list of tasks"),
     ],

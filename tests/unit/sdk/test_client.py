@@ -495,6 +495,16 @@ def test_without_an_environment_it_is_this_machine_and_no_token() -> None:
     assert (gateway.address, gateway.metadata) == ("127.0.0.1:7433", ())
 
 
+def test_the_namespace_is_what_was_given_else_that_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert Client().namespace == "default"
+
+    monkeypatch.setenv("FF_NAMESPACE", "shop")
+
+    assert (Client().namespace, Client(namespace="bank").namespace) == ("shop", "bank")
+
+
 @pytest.mark.parametrize("token", ["", " ", "two words", "line\nbreak", "nul\0", "grüße"])
 def test_a_token_that_no_header_can_carry_is_refused(token: str) -> None:
     with pytest.raises(ValueError, match="visible ASCII"):

@@ -58,6 +58,20 @@ async def test_a_worker_serves_the_lanes_of_its_tasks_unless_told_otherwise(star
     assert list(session.hello.pools[0].lanes) == ["default", "mail"]
 
 
+async def test_a_worker_runs_executions_of_the_namespace_it_is_given(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Worker([echo]).namespace == "default"
+    monkeypatch.setenv("FF_NAMESPACE", "")
+    assert Worker([echo]).namespace == "default"
+    monkeypatch.setenv("FF_NAMESPACE", "shop")
+
+    worker, session = await start(echo)
+
+    assert (worker.namespace, session.hello.namespace) == ("shop", "shop")
+    assert Worker([echo], namespace="bank").namespace == "bank"
+
+
 # Broken and moved sessions
 
 
