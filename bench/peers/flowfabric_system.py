@@ -12,7 +12,7 @@ from bench.processes import Command
 from bench.server import Server
 from bench.system import Submit, System, each_in_flight
 from flowfabric import Client, EngineError, Spec, State
-from flowfabric._stack import Stack
+from flowfabric.stack import Stack
 
 LANE = "bench"
 #: Most that one bulk call takes.

@@ -25,9 +25,8 @@ from examples.index_files.files import PROJECT, File, Selection, select
 from examples.index_files.run import Wrong, follow, submit, wait_for_workers
 from examples.index_files.verdict import Summary, judge
 from flowfabric import Client, FlowFabricError
-from flowfabric._stack import Stack, StackError
-from flowfabric._valkey import ValkeyError
 from flowfabric.cli.worker_process import WorkerProcess
+from flowfabric.stack import Stack, StackError, ValkeyError
 
 APP = "examples.index_files.tasks:index_file"
 WORKERS = ("indexer-1", "indexer-2")

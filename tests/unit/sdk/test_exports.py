@@ -7,7 +7,7 @@ from pathlib import Path
 
 import flowfabric
 
-SIBLINGS = {"cli", "testing"}
+SIBLINGS = {"cli", "stack", "testing"}
 
 
 def test_all_names_everything_public_in_order() -> None:
