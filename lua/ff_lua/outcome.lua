@@ -135,24 +135,23 @@ do
   -- Ends leases with their outcomes. A repeat gets the first answer.
   --
   -- KEYS  1 executions
-  -- ARGV  1 worker
-  --       2.. items        lease, operation, number of details, details..
+  -- ARGV  1.. items        lease, worker, operation, number of details, details..
   --                        complete: result. fail: type, message, category, "1" when final, retry_delay_ms or "".
   --                        delay: delay_ms. stop: none.
   -- gives array, one element an item: {OK, completed | retry_scheduled | failed | delayed | cancelled} or {code}
   -- codes EXECUTION_NOT_FOUND LEASE_STALE LEASE_EXPIRED LEASE_REVOKED INVALID_ARGUMENT
   local function lease_finish(keys, args)
-    local prefix, now, replies, at = ff.prefix(keys[1]), ff.now_ms(), {}, 2
+    local prefix, now, replies, at = ff.prefix(keys[1]), ff.now_ms(), {}, 1
     local leases = {}
     while at <= #args do
       leases[#leases + 1] = args[at]
-      at = at + 3 + tonumber(args[at + 2])
+      at = at + 4 + tonumber(args[at + 3])
     end
     ff.preload_leases(prefix, leases)
-    at = 2
+    at = 1
     while at <= #args do
-      replies[#replies + 1] = finish_one(prefix, args[1], args[at], args[at + 1], args, at + 3, now)
-      at = at + 3 + tonumber(args[at + 2])
+      replies[#replies + 1] = finish_one(prefix, args[at + 1], args[at], args[at + 2], args, at + 4, now)
+      at = at + 4 + tonumber(args[at + 3])
     end
     return replies
   end

@@ -149,11 +149,11 @@ def test_outcomes_of_one_call_stand_alone(scenario: Scenario) -> None:
     done, failed = scenario.hold(), scenario.hold()
 
     replies = scenario.call(
-        "lease_finish", "w",
-        done.lease, "complete", 1, "r",
-        "nonsense", "stop", 0,
-        failed.lease, "fail", 5, "T", "m", "permanent", 0, "",
-        "0-ff:1:1:n", "complete", 1, "r",
+        "lease_finish",
+        done.lease, "w", "complete", 1, "r",
+        "nonsense", "w", "stop", 0,
+        failed.lease, "w", "fail", 5, "T", "m", "permanent", 0, "",
+        "0-ff:1:1:n", "w", "complete", 1, "r",
     )  # fmt: skip
 
     assert replies == [

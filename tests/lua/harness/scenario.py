@@ -145,7 +145,7 @@ class Scenario:
 
     def finish(self, lease: str, operation: str, *details: Argument) -> list[bytes]:
         """The answer to one outcome."""
-        reply = self.call("lease_finish", WORKER, lease, operation, len(details), *details)
+        reply = self.call("lease_finish", lease, WORKER, operation, len(details), *details)
         return cast("list[list[bytes]]", reply)[0]
 
     def complete(self, lease: str, result: bytes = b"result") -> list[bytes]:

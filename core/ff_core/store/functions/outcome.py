@@ -8,8 +8,10 @@ from typing import Any, cast
 from ff_core import ids, keys
 from ff_core.errors import ErrorCode
 from ff_core.lease import Answer, Outcome
+from ff_core.store.client import StoreClient
 from ff_core.store.connection import Argument
-from ff_core.store.functions.base import Functions, text
+from ff_core.store.functions.base import BATCH, Functions, text
+from ff_core.store.gather import Gather
 
 Progress = tuple[bytes, float | None, str | None]
 """Lease, percent, message; None leaves it."""
@@ -18,18 +20,15 @@ Progress = tuple[bytes, float | None, str | None]
 class OutcomeFunctions(Functions):
     """What holders say of their attempts."""
 
+    def __init__(self, client: StoreClient, partitions: int) -> None:
+        super().__init__(client, partitions)
+        self._finishing = Gather(self._finish, BATCH)
+
     async def lease_finish(self, outcomes: Sequence[Outcome], worker_id: str) -> list[Answer]:
-        """Ends leases; a repeat gets the first answer."""
+        """Ends leases; a repeat gets the first answer. Outcomes of many workers share calls."""
 
         async def call(partition: int, group: list[Outcome]) -> list[Answer]:
-            args: list[Argument] = [worker_id]
-            for outcome in group:
-                args += (outcome.lease, outcome.operation, len(outcome.details), *outcome.details)
-            reply = await self.client.fcall_durable("lease_finish", keys.anchor(partition), *args)
-            return [
-                text(verdict[1]) if verdict[0] == b"OK" else ErrorCode[text(verdict[0])]
-                for verdict in cast("list[list[Any]]", reply)
-            ]
+            return await self._finishing.submit(partition, [(outcome, worker_id) for outcome in group])
 
         return await self.by_partition(
             outcomes,
@@ -37,6 +36,16 @@ class OutcomeFunctions(Functions):
             call,
             lambda _outcome: ErrorCode.INVALID_ARGUMENT,
         )
+
+    async def _finish(self, partition: int, items: list[tuple[Outcome, str]]) -> list[Answer]:
+        args: list[Argument] = []
+        for outcome, worker_id in items:
+            args += (outcome.lease, worker_id, outcome.operation, len(outcome.details), *outcome.details)
+        reply = await self.client.fcall_durable("lease_finish", keys.anchor(partition), *args)
+        return [
+            text(verdict[1]) if verdict[0] == b"OK" else ErrorCode[text(verdict[0])]
+            for verdict in cast("list[list[Any]]", reply)
+        ]
 
     async def lease_progress(self, reports: Sequence[Progress]) -> list[tuple[ErrorCode | None, bool]]:
         """Records progress: an error or None, and whether the holder is asked to stop."""
