@@ -23,8 +23,8 @@ from ff_core.lease import Grant
 GATHER_S = 0.005
 #: Part of a demand's slots that is told at once.
 GOOD_PART = 4
-#: Claimants among which a batch of grants is levelled.
-LEVELLED = 64
+#: Claimants among which a batch of grants is shared out.
+CONSIDERED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,11 @@ class Demand:
         """Claimants that have, or had, a free slot; served in turn."""
         self.free = 0
         self.slots = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether at least half of the slots are taken."""
+        return self.free * 2 <= self.slots
 
     @property
     def is_urgent(self) -> bool:
@@ -139,14 +144,14 @@ class DemandBook:
             self.offered(demand, claimant, -claimant.free)
 
     def distribute(self, grants: list[tuple[int, Grant]]) -> None:
-        """Hands grants to claimants, level by free slots; gives back what nobody has a slot for."""
+        """Hands grants to claimants; gives back what nobody has a slot for."""
         by_demand: dict[int, list[Grant]] = {}
         for demand_id, grant in grants:
             by_demand.setdefault(demand_id, []).append(grant)
         surplus: list[bytes] = []
         for demand_id, batch in by_demand.items():
             demand = self._by_id.get(demand_id)
-            surplus += [grant.lease for grant in (batch if demand is None else _level(demand, batch))]
+            surplus += [grant.lease for grant in (batch if demand is None else _hand_out(demand, batch))]
         self.give_back(surplus)
 
     def give_back(self, leases: list[bytes]) -> None:
@@ -163,30 +168,34 @@ class DemandBook:
             link.tell(changed)
 
 
-def _level(demand: Demand, grants: list[Grant]) -> list[Grant]:
-    """Gives each grant to the claimant with the most free slots; returns those without a slot.
+def _hand_out(demand: Demand, grants: list[Grant]) -> list[Grant]:
+    """Gives each grant to a claimant with a free slot; returns those without one.
 
-    So the work of few spreads over many, and a worker that freed a batch gets a batch.
+    The claimant with the most free slots comes first. While most slots are free it gets one grant, so that
+    the work of few spreads over many; when most are taken it gets a block, because then every worker has
+    enough to do and the messages are what costs.
     """
     turns = demand.turns
     heap: list[tuple[int, int, Claimant]] = []
     taken: set[Claimant] = set()
-    while turns and len(heap) < LEVELLED:
+    while turns and len(heap) < CONSIDERED:
         claimant = turns.popleft()
         if claimant.free > 0 and claimant in demand.claimants and claimant not in taken:
             taken.add(claimant)
             heap.append((-claimant.free, len(heap), claimant))
     heapq.heapify(heap)
-    for place, grant in enumerate(grants):
-        if not heap:
-            # More claimants wait behind the levelled ones; without any, this is surplus.
-            return _level(demand, grants[place:]) if turns else grants[place:]
-        free, order, claimant = heap[0]
-        claimant.accept(grant)
-        demand.free -= 1
-        if free == -1:
-            heapq.heappop(heap)
-        else:
-            heapq.heapreplace(heap, (free + 1, order, claimant))
+    in_blocks = demand.is_busy
+    place = 0
+    while place < len(grants) and heap:
+        _, order, claimant = heapq.heappop(heap)
+        block = grants[place : place + (claimant.free if in_blocks else 1)]
+        for grant in block:
+            claimant.accept(grant)
+        demand.free -= len(block)
+        place += len(block)
+        if claimant.free > 0:
+            heapq.heappush(heap, (-claimant.free, order, claimant))
     turns.extend(claimant for _, _, claimant in sorted(heap, key=lambda entry: entry[1]))
-    return []
+    rest = grants[place:]
+    # More claimants may wait behind those considered; without any, this is surplus.
+    return _hand_out(demand, rest) if rest and turns else rest

@@ -14,7 +14,7 @@ from ff_core.lease import CancelNotice
 from ff_gateway.session import Session
 
 #: Longest time an answer waits for company.
-GATHER_S = 0.003
+GATHER_S = 0.010
 
 log = structlog.get_logger()
 
