@@ -192,3 +192,32 @@ async def test_a_gap_listener_that_left_is_not_called(durable: Engine, durable_v
     await gaps.next()
 
     assert calls == []
+
+
+async def test_a_channel_that_is_forgotten_and_wanted_again_at_once_is_confirmed_and_heard(
+    engine: Engine, engine_valkey: AnyValkey
+) -> None:
+    await listening(engine.backend)
+    hints, wake = engine.backend.hints, keys.wake_channel(0)
+    for _ in range(20):
+        early, late = Ear(), Ear()
+        await hints.listen(wake, early)
+        hints.forget(wake, early)
+        async with asyncio.timeout(30):
+            await hints.listen(wake, late)
+        engine_valkey.call("SPUBLISH", wake, "news")
+        assert await late.heard.get() == b"news"
+        hints.forget(wake, late)
+
+
+async def test_who_listens_twice_to_one_channel_at_once_is_confirmed_twice(engine: Engine) -> None:
+    await listening(engine.backend)
+    hints, wake = engine.backend.hints, keys.wake_channel(0)
+    ears = [Ear() for _ in range(3)]
+    listens = []
+    for ear in ears:
+        listens.append(asyncio.create_task(hints.listen(wake, ear)))
+        await asyncio.wait({listens[-1]}, timeout=0)
+        hints.forget(wake, ear)
+    async with asyncio.timeout(30):
+        await asyncio.gather(*listens)

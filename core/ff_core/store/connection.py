@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -152,6 +152,8 @@ class Subscription:
         self._on_dropped = on_dropped
         self._socket = _Socket(self._on_reply, self._on_lost)
         self._unconfirmed: dict[str, asyncio.Future[None]] = {}
+        self._channels: set[str] = set()
+        self._leaving: Counter[str] = Counter()
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @classmethod
@@ -179,9 +181,10 @@ class Subscription:
         """
         loop = asyncio.get_running_loop()
         confirmed = []
+        self._channels.update(channels)
         for channel in channels:
-            self._unconfirmed[channel] = loop.create_future()
-            confirmed.append(self._unconfirmed[channel])
+            # Who subscribes to what another is about to waits for the same answer.
+            confirmed.append(self._unconfirmed.setdefault(channel, loop.create_future()))
             self.send("SSUBSCRIBE" if sharded else "SUBSCRIBE", channel)
         if confirmed:
             everything = asyncio.ensure_future(asyncio.gather(*confirmed))
@@ -189,8 +192,11 @@ class Subscription:
             everything.cancel()
 
     def unsubscribe(self, channel: str) -> None:
-        """Drops a sharded channel."""
-        self.send("SUNSUBSCRIBE", channel)
+        """Drops a sharded channel, if it is one of this socket's."""
+        if channel in self._channels:
+            self._channels.discard(channel)
+            self._leaving[channel] += 1
+            self.send("SUNSUBSCRIBE", channel)
 
     def close(self) -> None:
         """Closes the socket."""
@@ -206,18 +212,28 @@ class Subscription:
         elif reply[0] in (b"ssubscribe", b"subscribe"):
             self._settle(reply[1].decode())
         elif reply[0] == b"sunsubscribe" and reply[1] is not None:
-            # As we asked, or because the slot moved away: whoever listens knows which.
-            self._on_dropped(reply[1].decode())
+            self._leave(reply[1].decode())
 
     def _on_error(self, error: str) -> None:
         word, _, rest = error.partition(" ")
         if word == "MOVED":
             slot = int(rest.split()[0])
             for channel in [one for one in self._unconfirmed if key_slot(one.encode()) == slot]:
+                self._channels.discard(channel)
                 self._settle(channel)
                 self._on_dropped(channel)
         elif self._unconfirmed:
             self.close()
+
+    def _leave(self, channel: str) -> None:
+        """As we asked, though it may have a new listener since; or because its slot moved away."""
+        if channel not in self._leaving:
+            self._channels.discard(channel)
+            self._on_dropped(channel)
+            return
+        self._leaving[channel] -= 1
+        if not self._leaving[channel]:
+            del self._leaving[channel]
 
     def _settle(self, channel: str) -> None:
         waiting = self._unconfirmed.pop(channel, None)
