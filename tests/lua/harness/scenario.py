@@ -234,6 +234,10 @@ class Scenario:
         has_timeout = core["state"] == "active" and "attempt_timeout_ms" in core
         assert (self.score("deadline", id) is not None) == has_deadline, f"deadline of {id}: {core}"
         assert (self.score("attempt_timeout", id) is not None) == has_timeout, f"attempt_timeout of {id}"
+        if core["state"] == "active":
+            assert self.score(core["index"], id) == core["expires_at"], f"expiry of {id}: {core}"
+        else:
+            assert "expires_at" not in core, f"{id} has no lease: {core}"
 
     def assert_no_orphans(self) -> None:
         """Every key has an owner, every index entry its execution, every queue with work its ready entry."""
