@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import os
 import time
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ async def recorded_work(order: Order, context: Context) -> str:
 
 
 async def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     await Worker(
         [recorded_work],
         slots=int(os.environ["SLOTS"]),
