@@ -190,12 +190,13 @@ class Worker:
     def _apply(self, effects: Effects) -> None:
         attempts = self._attempts
         assert attempts is not None
+        # Grants first: what else a message says may be about them.
+        for grant in effects.grants:
+            attempts.start(grant)
         for lease, error in effects.lost:
             attempts.lose(lease, error)
         for cancel in effects.cancels:
             attempts.cancel(cancel.lease)
-        for grant in effects.grants:
-            attempts.start(grant)
         for _, error in effects.refused:
             logger.warning("outcome_refused reason=%s", error)
         if not self._leases.held:

@@ -12,7 +12,7 @@ import pytest
 from flowfabric import EngineError, Task, Worker
 
 from .fake_gateway import FakeGateway, SessionEnd
-from .work import Start
+from .work import Advance, Start
 
 
 @pytest.fixture
@@ -22,6 +22,20 @@ async def gateway() -> AsyncIterator[FakeGateway]:
     await fake.open()
     yield fake
     await fake.close()
+
+
+@pytest.fixture
+async def advance() -> Advance:
+    """Moves the clock of the test's loop forward, so that a test need not race a short timer."""
+    loop = asyncio.get_running_loop()
+    true_time, ahead = loop.time, 0.0
+
+    def skip(seconds: float) -> None:
+        nonlocal ahead
+        ahead += seconds
+
+    loop.time = lambda: true_time() + ahead  # for good: the loop ends with the test
+    return skip
 
 
 @pytest.fixture

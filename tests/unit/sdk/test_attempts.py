@@ -14,7 +14,7 @@ from flowfabric import _attempts as attempts_module
 from flowfabric_api.worker.v1 import worker_pb2 as pb
 
 from .fake_gateway import FakeGateway, SessionEnd, status
-from .work import Gate, Start, echo
+from .work import Advance, Gate, Start, echo
 
 # Work
 
@@ -316,10 +316,21 @@ async def test_a_cancel_in_the_same_message_as_the_grant_is_heard(start: Start) 
     gate = Gate()
     _, session = await start(gate.task())
     grant = pb.Grant(lease=b"L", number=1, kind="wait", attempt=1)
-    await session.send(pb.SessionResponse(grants=[grant]))
-    await cancel(session, b"L")
+    await session.send(pb.SessionResponse(grants=[grant], cancels=[pb.CancelRequested(lease=b"L")]))
 
     assert (await session.outcome()).WhichOneof("result") == "cancelled"
+
+
+async def test_what_is_lost_in_the_same_message_as_it_is_granted_never_runs(start: Start) -> None:
+    gate = Gate()
+    _, session = await start(gate.task(), echo)
+    grant = pb.Grant(lease=b"L", number=1, kind="wait", attempt=1)
+    lost = pb.LeaseException(lease=b"L", status=status(code_pb2.FAILED_PRECONDITION, "LEASE_REVOKED"))
+    await session.send(pb.SessionResponse(grants=[grant], lost=[lost]))
+    await session.grant(b"next", 2, kind="echo")
+
+    assert (await session.outcome()).lease == b"next"
+    assert not gate.entered.is_set()
 
 
 async def test_a_lost_lease_cancels_the_handler_and_silences_its_outcome(start: Start) -> None:
@@ -363,35 +374,48 @@ async def test_what_a_handler_emits_after_its_lease_is_lost_is_refused(start: St
     assert await raised == "LEASE_REVOKED"
 
 
-async def test_a_fresh_lease_that_is_never_confirmed_is_given_up_in_time(start: Start) -> None:
+async def test_a_fresh_lease_that_is_never_confirmed_is_given_up_in_time(
+    start: Start, advance: Advance
+) -> None:
     gate = Gate()
-    _, session = await start(gate.task(), welcome={"renew_interval": 60_000, "offer_ttl": 80})
-
+    _, session = await start(gate.task(), welcome={"renew_interval": 60_000, "offer_ttl": 20_000})
     await session.grant(b"L", 1, kind="wait")
+    await gate.entered.wait()
+
+    advance(20)
 
     await gate.cancelled.wait()
 
 
 async def test_a_lease_whose_renewals_go_unanswered_is_given_up_in_time(
-    gateway: FakeGateway, start: Start
+    gateway: FakeGateway, start: Start, advance: Advance
 ) -> None:
     gate = Gate()
-    welcome = {"lease_ttl": 150, "renew_interval": 40, "offer_ttl": 150}
+    welcome = {"lease_ttl": 300_000, "renew_interval": 100_000, "offer_ttl": 300_000}
     _, session = await start(gate.task(), welcome=welcome)
     await session.grant(b"L", 1, kind="wait")
+    await gate.entered.wait()
 
+    advance(100)
+    await session.until(lambda request: request.HasField("renew"))
+    advance(150)
     # Silence makes the worker reconnect; the new gateway says Welcome but answers no renewal either.
-    await gateway.session(**welcome)
+    again = await gateway.session(**welcome)
+    await again.until(lambda request: request.HasField("renew"))
+    assert not gate.cancelled.is_set()
+    advance(50)
 
     await gate.cancelled.wait()
 
 
-async def test_renewals_come_without_being_asked_for(start: Start) -> None:
-    _, session = await start(echo, welcome={"renew_interval": 20})
+async def test_renewals_come_without_being_asked_for(start: Start, advance: Advance) -> None:
+    _, session = await start(echo, welcome={"renew_interval": 100_000})
 
+    advance(100)
     first = await session.until(lambda request: request.HasField("renew"))
     result = pb.RenewResult(sequence=first.renew.sequence)
     await session.send(pb.SessionResponse(renew_result=result))
+    advance(100)
     second = await session.until(lambda request: request.HasField("renew"))
 
     assert (first.renew.sequence, second.renew.sequence) == (1, 2)

@@ -11,7 +11,7 @@ from google.rpc import code_pb2
 from flowfabric import Context, EngineError, PayloadTooLarge, task
 
 from .fake_gateway import FakeGateway, status
-from .work import Start, echo
+from .work import Start
 
 
 async def test_frames_go_over_their_own_stream_and_the_outcome_after_their_acknowledgement(
@@ -134,14 +134,19 @@ async def test_output_that_is_refused_for_good_stops_and_says_so(gateway: FakeGa
         except EngineError as error:
             raised.append(error.reason)
 
-    _, session = await start(talk, echo)
+    @task
+    async def mark(context: Context) -> None:
+        await context.emit(b"mark")
+
+    _, session = await start(talk, mark)
     await session.grant(b"L", 1, kind="talk")
     output = await gateway.worker.outputs.get()
     await output.frames(1)
     await output.refuse(b"L", status(code_pb2.FAILED_PRECONDITION, "OUTPUT_CLOSED"))
-    await session.grant(b"other", 2, kind="talk")  # whose frame is acknowledged after the refusal
+    await session.grant(b"marker", 2, kind="mark")  # ends only after the refusal was heard
     await output.frames(1)
-    await output.acknowledge(b"other", 1)
+    await output.acknowledge(b"marker", 1)
+    await session.outcome()
     go_on.set()
     await session.outcome()
 

@@ -14,7 +14,7 @@ from flowfabric import Context, InvalidArgument, Pool, SessionSuperseded, Worker
 from flowfabric_api.worker.v1 import worker_pb2 as pb
 
 from .fake_gateway import FakeGateway, status
-from .work import Gate, Start, echo
+from .work import Advance, Gate, Start, echo
 
 # Construction
 
@@ -116,9 +116,14 @@ async def test_a_gateway_that_is_away_is_waited_for(gateway: FakeGateway, start:
     assert (await again.outcome()).lease == b"L"
 
 
-async def test_silence_makes_the_worker_try_another_connection(gateway: FakeGateway, start: Start) -> None:
-    _, session = await start(echo, welcome={"renew_interval": 10})
+async def test_silence_makes_the_worker_try_another_connection(
+    gateway: FakeGateway, start: Start, advance: Advance
+) -> None:
+    _, session = await start(echo, welcome={"renew_interval": 100_000})
 
+    advance(100)
+    await session.until(lambda request: request.HasField("renew"))
+    advance(150)
     again = await gateway.session()
 
     assert again.hello.worker_id == session.hello.worker_id

@@ -13,6 +13,9 @@ from .fake_gateway import SessionEnd
 Start = Callable[..., Awaitable[tuple[Worker, SessionEnd]]]
 """The fixture `start`: a worker for the tasks, and the gateway's end of its session."""
 
+Advance = Callable[[float], None]
+"""The fixture `advance`: so many seconds pass at once, for whatever has a timer."""
+
 
 @task
 async def echo(data: bytes) -> bytes:
