@@ -6,19 +6,28 @@ and layers (tracing, rate limits) would wrap it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ff_core.errors import EngineError, ErrorCode
 from ff_core.execution import Created, ExecutionRecord, ListPage, ListQuery, NewExecution
-from ff_core.lease import Answer, Claimed, Outcome, Revoked, Verdict
+from ff_core.lease import Answer, Claimed, Outcome, Progress, Revoked, Verdict
 from ff_core.output import Appended, NewFrame, OutputPage
+from ff_core.queue import QueueDepth
+from ff_core.scan import Scan
 from ff_core.state import State
-from ff_core.store.functions.index import QueueDepth
-from ff_core.store.functions.outcome import Progress
-from ff_core.store.functions.timer import Scan
-from ff_core.store.hints import Hints
 from ff_core.worker import Beat, Member, WorkerRecord
+
+
+class HintSource(Protocol):
+    """Wake-up hints; `ff_core.store.hints.Hints` says what they promise."""
+
+    async def listen(
+        self, channel: str, listener: Callable[[bytes], None], *, sharded: bool = True
+    ) -> None: ...
+    def forget(self, channel: str, listener: Callable[[bytes], None]) -> None: ...
+    def on_gap(self, listener: Callable[[], None]) -> None: ...
+    def off_gap(self, listener: Callable[[], None]) -> None: ...
 
 
 class EngineBackend(Protocol):
@@ -26,7 +35,9 @@ class EngineBackend(Protocol):
 
     partitions: int
     library: str
-    hints: Hints
+
+    @property
+    def hints(self) -> HintSource: ...
 
     def partition_of(self, execution_id: str) -> int: ...
     async def ping(self) -> None: ...

@@ -69,7 +69,7 @@ class ExecutionRecord:
 
     execution_id: str
     core: dict[str, Any]
-    """Field names as in prelude.lua."""
+    """Field names as the Lua functions write them; docs/reference/keys.md names the main ones."""
     payload: bytes
     """Empty unless asked for."""
     tags: dict[str, str]

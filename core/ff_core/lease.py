@@ -64,3 +64,7 @@ class Revoked:
     revoked: bool
     epoch: int
     state: str
+
+
+Progress = tuple[bytes, float | None, str | None]
+"""Lease, percent, message; None leaves it."""

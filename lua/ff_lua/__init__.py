@@ -12,9 +12,11 @@ import re
 from dataclasses import dataclass
 from importlib.resources import files
 
-#: In the order they are assembled; only the prelude must come first.
+#: In the order they are assembled; what all functions share comes first.
 SOURCES = (
     "prelude.lua",
+    "document.lua",
+    "transition.lua",
     "execution.lua",
     "claim.lua",
     "lease.lua",
@@ -22,6 +24,7 @@ SOURCES = (
     "output.lua",
     "timer.lua",
     "index.lua",
+    "upkeep.lua",
     "registry.lua",
 )
 

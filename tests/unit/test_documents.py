@@ -101,7 +101,7 @@ def test_the_expiry_of_a_lease_is_found_where_the_page_says() -> None:
     assert "lease_expire(partition, self.batch)" in files_named("/scanners/lease_expiry.py")[0].read_text()
     assert "ff.reclaim(x, 'LEASE_EXPIRED', now)" in LIBRARY["timer.lua"]
     assert "function ff.reclaim(" in LIBRARY["lease.lua"]
-    assert "function ff.lease_refusal(" in LIBRARY["prelude.lua"]
+    assert "function ff.lease_refusal(" in LIBRARY["transition.lua"]
 
 
 def test_invariants_are_numbered_from_one_and_guarded() -> None:

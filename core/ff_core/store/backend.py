@@ -20,6 +20,7 @@ from ff_core.store.functions.outcome import OutcomeFunctions
 from ff_core.store.functions.output import OutputFunctions
 from ff_core.store.functions.registry import RegistryFunctions
 from ff_core.store.functions.timer import TimerFunctions
+from ff_core.store.functions.upkeep import UpkeepFunctions
 from ff_core.store.hints import Hints
 from ff_lua import assemble
 
@@ -37,6 +38,7 @@ class ValkeyBackend(
     OutputFunctions,
     RegistryFunctions,
     TimerFunctions,
+    UpkeepFunctions,
 ):
     """Implements ff_core.backend.EngineBackend."""
 

@@ -12,14 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ff_core.errors import EngineError, ErrorCode, invalid
-from ff_core.lease import Answer, CancelNotice, Grant, Outcome, Verdict
+from ff_core.lease import Answer, CancelNotice, Grant, Outcome, Progress, Verdict
 from ff_core.wire import worker as wire
 from ff_core.wire.status import status_of_code
 from ff_core.wire.time import duration, point
 from ff_core.worker import Beat, Pool
 from flowfabric_api.worker.v1 import worker_pb2 as pb
-
-Progress = tuple[bytes, float | None, str | None]
 
 #: A message is closed beyond this; with the largest default payload it stays below gRPC's usual 4 MiB.
 MESSAGE_BYTES = 2 << 20

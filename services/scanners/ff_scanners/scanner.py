@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ff_core.backend import EngineBackend
-from ff_core.store.functions.timer import Scan
+from ff_core.scan import Scan
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import pytest
 
 import ff_scanners.scanners
 from ff_core.backend import EngineBackend
-from ff_core.store.functions.timer import Scan
+from ff_core.scan import Scan
 from ff_scanners.registry import SCANNERS
 from ff_scanners.scanner import Scanner, ScanResult
 from ff_scanners.settings import ScannerSettings

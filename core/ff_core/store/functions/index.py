@@ -1,13 +1,13 @@
-"""Wrappers of index.lua: lists, depths, repair."""
+"""Wrappers of index.lua: lists and queue depths."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any, cast
 
 from ff_core import keys
 from ff_core.execution import ExecutionRecord, ListPage, ListQuery
+from ff_core.queue import QueueDepth
 from ff_core.state import State
 from ff_core.store.functions.base import Functions, text
 from ff_core.store.functions.execution import read_record
@@ -16,14 +16,6 @@ from ff_core.store.functions.execution import read_record
 SCAN_LIMIT = 2000
 
 Position = tuple[float, str]
-
-
-@dataclass(slots=True)
-class QueueDepth:
-    """A non-empty queue of one partition."""
-
-    queue: str
-    waiting: int
 
 
 class IndexFunctions(Functions):
@@ -85,16 +77,6 @@ class IndexFunctions(Functions):
         """Non-empty queues of a partition by the score of their head."""
         flat = cast("list[bytes]", await self.client.fcall("queue_ready", keys.anchor(partition)))
         return {text(flat[i]): float(flat[i + 1]) for i in range(0, len(flat), 2)}
-
-    async def index_reconcile(
-        self, partition: int, index: str, offset: int, limit: int, ttl_ms: int
-    ) -> tuple[int, int]:
-        """Where to go on, 0 at the end, and how much was repaired."""
-        reply = await self.client.fcall(
-            "index_reconcile", keys.anchor(partition), index, offset, limit, ttl_ms
-        )
-        next_offset, repaired = cast("list[int]", reply)
-        return next_offset, repaired
 
 
 def _index_of(query: ListQuery) -> tuple[str, bool]:

@@ -7,14 +7,11 @@ from typing import Any, cast
 
 from ff_core import ids, keys
 from ff_core.errors import ErrorCode
-from ff_core.lease import Answer, Outcome
+from ff_core.lease import Answer, Outcome, Progress
 from ff_core.store.client import StoreClient
 from ff_core.store.connection import Argument
 from ff_core.store.functions.base import BATCH, Functions, text
 from ff_core.store.gather import Gather
-
-Progress = tuple[bytes, float | None, str | None]
-"""Lease, percent, message; None leaves it."""
 
 
 class OutcomeFunctions(Functions):

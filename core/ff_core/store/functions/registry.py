@@ -8,8 +8,8 @@ from typing import Any, cast
 
 from ff_core import keys
 from ff_core.errors import EngineError, ErrorCode
+from ff_core.scan import Scan
 from ff_core.store.functions.base import Functions, number, pairs, text
-from ff_core.store.functions.timer import Scan
 from ff_core.worker import Beat, Member, Pool, WorkerRecord
 
 

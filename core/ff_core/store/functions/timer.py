@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, cast
 
 from ff_core import keys
+from ff_core.scan import Scan
 from ff_core.store.functions.base import Functions, number
-
-
-@dataclass(slots=True)
-class Scan:
-    """What a scan of one partition did, and when something is due next; 0 for nothing in sight."""
-
-    changed: int
-    next_due_ms: int
 
 
 class TimerFunctions(Functions):
@@ -39,10 +31,6 @@ class TimerFunctions(Functions):
     async def deadline_expire(self, partition: int, limit: int) -> Scan:
         """Ends executions past their deadline, and those whose worker did not stop when asked."""
         return await self._scan("deadline_expire", partition, limit)
-
-    async def retention_purge(self, partition: int, limit: int) -> Scan:
-        """Deletes what terminal executions own once their retention is over."""
-        return await self._scan("retention_purge", partition, limit)
 
     async def _scan(self, function: str, partition: int, limit: int) -> Scan:
         reply = cast("list[Any]", await self.client.fcall(function, keys.anchor(partition), limit))
