@@ -28,14 +28,14 @@ class OutputServicer(output_pb2_grpc.OutputServiceServicer):
         self._watches = watches
 
     async def ReadOutput(self, request: pb.ReadOutputRequest, _context: Any) -> pb.ReadOutputResponse:
-        after = _cursor(request.after)
-        if not request.page_size >= 0:
+        after, attempt = _cursor(request.after), _attempt(request.attempt)
+        if request.page_size < 0:
             raise invalid("page_size", f"{request.page_size}; at least 0")
         count = min(request.page_size or 100, MAX_PAGE)
         page = await self._backend.output_read(request.execution_id, after, count)
         reply = pb.ReadOutputResponse(next=page.frames[-1].cursor if page.frames else after)
         for frame in page.frames:
-            if not frame.close and request.attempt in (0, frame.attempt):
+            if not frame.close and attempt in (0, frame.attempt):
                 _add(reply.frames, frame)
         if len(page.frames) < count:
             close = _close(page)
@@ -46,14 +46,14 @@ class OutputServicer(output_pb2_grpc.OutputServiceServicer):
     async def TailOutput(
         self, request: pb.TailOutputRequest, _context: Any
     ) -> AsyncIterator[pb.TailOutputResponse]:
-        after = _cursor(request.after)
+        after, attempt = _cursor(request.after), _attempt(request.attempt)
         async with self._watches.watch(request.execution_id) as news:
             while True:
                 page = await self._backend.output_read(request.execution_id, after, TAIL_PAGE)
                 reply = pb.TailOutputResponse()
                 for frame in page.frames:
                     after = frame.cursor
-                    if not frame.close and request.attempt in (0, frame.attempt):
+                    if not frame.close and attempt in (0, frame.attempt):
                         _add(reply.frames, frame)
                 is_through = len(page.frames) < TAIL_PAGE
                 close = _close(page) if is_through else None
@@ -71,6 +71,12 @@ def _cursor(after: str) -> str:
     if after and not _CURSOR.fullmatch(after):
         raise invalid("after", f"{after[:40]!r} is not a cursor")
     return after
+
+
+def _attempt(attempt: int) -> int:
+    if attempt < 0:
+        raise invalid("attempt", f"{attempt}; from 1, or 0 for all")
+    return attempt
 
 
 def _close(page: OutputPage) -> pb.OutputClose | None:

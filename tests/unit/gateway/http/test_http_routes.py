@@ -17,6 +17,7 @@ from ff_core.errors import EngineError, ErrorCode
 from ff_gateway.http.binding import bindings_of
 from flowfabric_api.execution.v1 import execution_pb2 as pb
 from flowfabric_api.operator.v1 import operator_pb2
+from flowfabric_api.output.v1 import output_pb2
 from flowfabric_api.worker.v1 import worker_pb2
 
 STRING, MESSAGE, REPEATED = 9, 11, 3
@@ -93,6 +94,36 @@ async def test_a_result_is_answered_as_its_raw_bytes(client, engine):
 
     assert response.content_type == "application/octet-stream"
     assert await response.read() == b"\x00\xfe\r\n"
+
+
+async def test_the_state_alone_is_answered_as_a_json_string(client, engine):
+    engine.answers["GetExecution"] = pb.Execution(execution_id="1-a", state=pb.PUBLIC_STATE_ACTIVE)
+
+    response = await client.get("/v1/executions/1-a/state")
+
+    assert response.content_type == "application/json"
+    assert await response.json() == "PUBLIC_STATE_ACTIVE"
+    assert engine.request == pb.GetExecutionRequest(execution_id="1-a")
+
+
+async def test_the_output_of_one_attempt_has_a_path_of_its_own(client, engine):
+    async def tail(_):
+        yield output_pb2.TailOutputResponse(close=output_pb2.OutputClose(cursor="6-0", reason="completed"))
+
+    engine.answers["ReadOutput"] = output_pb2.ReadOutputResponse(next="5-0")
+    engine.streams["TailOutput"] = tail
+
+    read = await client.get("/v1/executions/1-a/attempts/2/stream?page_size=7")
+    followed = await client.get("/v1/executions/1-a/attempts/2/stream/tail", headers={"Last-Event-ID": "5-0"})
+    malformed = await client.get("/v1/executions/1-a/attempts/last/stream")
+
+    assert (await read.json())["next"] == "5-0"
+    assert "id: 6-0" in await followed.text()
+    assert (malformed.status, (await malformed.json())["field"]) == (400, "attempt")
+    assert engine.requests == [
+        output_pb2.ReadOutputRequest(execution_id="1-a", attempt=2, page_size=7),
+        output_pb2.TailOutputRequest(execution_id="1-a", attempt=2, after="5-0"),
+    ]
 
 
 async def test_a_post_without_a_body_is_an_empty_message(client, engine):
