@@ -35,7 +35,7 @@ from flowfabric_api.worker.v1 import worker_pb2, worker_pb2_grpc
 
 log = structlog.get_logger()
 
-#: A bulk of 1,000 items; single payloads are bounded by their own setting.
+#: A bulk of 1,000 items; single payloads are bounded by their own setting, whose maximum is half of this.
 MAX_MESSAGE_BYTES = 64 << 20
 
 
@@ -94,7 +94,9 @@ class Gateway:
                     cors_origins=tuple(
                         one.strip() for one in settings.cors_origins.split(",") if one.strip()
                     ),
-                    max_body_bytes_large=body_bytes_for(settings.max_payload_bytes),
+                    max_body_bytes_large=body_bytes_for(
+                        max(settings.max_payload_bytes, settings.max_output_frame_bytes)
+                    ),
                 ),
                 readiness=self.readiness,
                 metrics=generate_latest,

@@ -16,7 +16,7 @@ class GatewaySettings(ServiceSettings):
     """Address of HTTP: REST, /openapi.json, /healthz, /readyz, /metrics."""
     schedulers: str = ""
     """Addresses of schedulers, comma-separated; found by live membership when empty."""
-    max_payload_bytes: int = Field(1 << 20, ge=1, le=64 << 20)
+    max_payload_bytes: int = Field(1 << 20, ge=1, le=32 << 20)
     """Largest payload and result."""
     max_output_frame_bytes: int = Field(64 << 10, ge=1, le=1 << 20)
     """Largest output frame."""

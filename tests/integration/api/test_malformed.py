@@ -229,7 +229,6 @@ WORK = [
         wk.AppendOutputRequest(lease=LEASE, frames=[wk.Frame(number=1, data=b"x" * 65_537)]),
         "frames.data",
         "PAYLOAD_TOO_LARGE",
-        over_rest=False,  # the HTTP server refuses the body before it is read
     ),
     Case(
         "AppendOutput",
@@ -281,6 +280,16 @@ async def test_one_bad_item_of_a_bulk_harms_no_other(door: Door) -> None:
 
     assert [result.status.code for result in answer.results] == [0, 3, 0]
     assert [bool(result.execution_id) for result in answer.results] == [True, False, True]
+
+
+async def test_tags_over_the_number_an_execution_may_have_are_refused_by_name(door: Door) -> None:
+    tags = {f"a.{number}": "x" for number in range(32)}
+    [created] = await door.ask(spec(lane="tagged", tags=tags), "CreateExecution")
+
+    with pytest.raises(Refused) as refused:
+        await door.ask(ex.SetTagsRequest(execution_id=created.execution_id, tags={"b.c": "x"}), "SetTags")
+
+    assert (refused.value.reason, refused.value.fields) == ("INVALID_ARGUMENT", ("tags",))
 
 
 async def test_unknown_ids_of_a_bulk_cancel_are_told_one_by_one(door: Door) -> None:

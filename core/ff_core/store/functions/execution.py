@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from ff_core import keys
-from ff_core.errors import EngineError, ErrorCode
+from ff_core.errors import EngineError, ErrorCode, invalid
 from ff_core.execution import Created, ExecutionRecord, NewExecution
 from ff_core.state import State
 from ff_core.store.connection import Argument
@@ -110,12 +110,17 @@ class ExecutionFunctions(Functions):
         return State(text(check(reply, execution_id)[0]))
 
     async def execution_tag(self, execution_id: str, tags: dict[str, str]) -> dict[str, str]:
-        """All tags after setting these; an empty value removes one. Raises EXECUTION_NOT_FOUND."""
+        """All tags after setting these; an empty value removes one.
+
+        Raises EXECUTION_NOT_FOUND, and INVALID_ARGUMENT when there would be more than MAX_TAGS.
+        """
         flat = [part for pair in tags.items() for part in pair]
         reply = await self.client.fcall(
             "execution_tag", keys.anchor(self.partition_of(execution_id)), execution_id, MAX_TAGS, *flat
         )
-        return pairs(check(reply)[0])
+        if cast("list[Any]", reply)[0] == b"INVALID_ARGUMENT":
+            raise invalid("tags", f"with those it has there are more than {MAX_TAGS}")
+        return pairs(check(reply, execution_id)[0])
 
 
 def _create_arguments(item: NewExecution) -> list[Argument]:

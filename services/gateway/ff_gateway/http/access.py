@@ -38,7 +38,7 @@ class BodyTooLargeError(EngineError):
 def body_limit(binding: Binding, options: HttpOptions) -> int:
     """Most bytes that the body of this route may have."""
     if binding.method.full_name in BULK_BODIES:
-        return options.max_body_bytes_bulk
+        return max(options.max_body_bytes_bulk, options.max_body_bytes_large)
     if binding.method.full_name in LARGE_BODIES:
         return options.max_body_bytes_large
     return options.max_body_bytes_control

@@ -249,6 +249,12 @@ async def test_each_kind_of_route_has_its_limit(connect, engine, path, limit_byt
     assert within.status == 400
 
 
+async def test_many_may_be_as_large_as_one(connect):
+    client = await connect(max_body_bytes_large=3000, max_body_bytes_bulk=2000)
+
+    assert (await client.post("/v1/executions:bulkCreate", data=b" " * 3000)).status == 400
+
+
 @pytest.mark.parametrize(
     ("announced", "answer"),
     [(100_000, b"HTTP/1.1 413 Request Entity Too Large\r\n"), (2, b"HTTP/1.1 100 Continue\r\n")],
