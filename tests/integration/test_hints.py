@@ -221,3 +221,15 @@ async def test_who_listens_twice_to_one_channel_at_once_is_confirmed_twice(engin
         hints.forget(wake, ear)
     async with asyncio.timeout(30):
         await asyncio.gather(*listens)
+
+
+async def test_all_who_listen_at_one_moment_are_told_only_when_it_is_confirmed(
+    engine: Engine, engine_valkey: AnyValkey
+) -> None:
+    await listening(engine.backend)
+    channel = keys.watch_channel(0, "0-both")
+
+    ears = [Ear(), Ear()]
+    for done in asyncio.as_completed([engine.backend.hints.listen(channel, ear) for ear in ears]):
+        await done
+        assert subscribers(engine_valkey, channel) == 1

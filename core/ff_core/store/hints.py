@@ -29,6 +29,7 @@ class Hints:
         self._listeners: dict[str, set[Listener]] = {}
         self._sharded: dict[str, bool] = {}
         self._gap_listeners: set[Callable[[], None]] = set()
+        self._joining: dict[str, asyncio.Task[None]] = {}
         self._sockets: dict[Node, Subscription] = {}
         self._keepers: dict[Node, asyncio.Task[None]] = {}
         self._homeless: set[str] = set()
@@ -43,8 +44,19 @@ class Hints:
         listeners.add(listener)
         self._sharded[channel] = sharded
         if len(listeners) == 1:
-            with contextlib.suppress(ConnectionLost):  # the keeper subscribes once it is connected
-                await self._subscribe(channel)
+            joining = self._joining[channel] = asyncio.ensure_future(self._join(channel))
+            joining.add_done_callback(lambda done: self._joined(channel, done))
+        if channel in self._joining:
+            # Shared by all who listen at this moment: none may look before the subscription is there.
+            await asyncio.shield(self._joining[channel])
+
+    async def _join(self, channel: str) -> None:
+        with contextlib.suppress(ConnectionLost):  # the keeper subscribes once it is connected
+            await self._subscribe(channel)
+
+    def _joined(self, channel: str, joining: asyncio.Task[None]) -> None:
+        if self._joining.get(channel) is joining:
+            del self._joining[channel]
 
     def forget(self, channel: str, listener: Listener) -> None:
         """Stops calling `listener`."""
@@ -69,7 +81,7 @@ class Hints:
     async def close(self) -> None:
         """Closes every socket."""
         self._closed = True
-        tasks = [*self._keepers.values(), *([self._moving] if self._moving else [])]
+        tasks = [*self._keepers.values(), *self._joining.values(), *([self._moving] if self._moving else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
