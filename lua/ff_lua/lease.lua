@@ -1,15 +1,16 @@
 -- The life of a lease: renewed by its holder, taken back by an operator, lost by silence.
 do
 
-  -- Puts an execution whose lease was lost back in its queue; ends it at the cap of its policy.
-  function ff.reclaim(x, code, now)
+  -- Puts an execution whose lease was lost back in its queue; ends it at the cap of its policy. `failure` says more
+  -- of the loss, for the lease's record.
+  function ff.reclaim(x, code, now, failure)
     if x.cancel_at then
       return ff.cancel_now(x, 'reclaim', now)
     end
     local reclaims = (x.reclaims or 0) + 1
     local event = code == 'LEASE_REVOKED' and 'lease_revoked' or 'lease_expired'
     ff.tell_holder(x, 'lost', code)
-    ff.end_lease(x, event, code, now)
+    ff.end_lease(x, event, code, now, failure)
     x.reclaims = reclaims
     local delay_ms = ff.policy(x, 'reclaim_delay_ms')
     if reclaims > ff.policy(x, 'max_reclaims') then
@@ -82,6 +83,7 @@ do
   --
   -- KEYS  1 executions
   -- ARGV  1 id
+  --       2 reason         for people; may be empty
   -- gives {OK, 1 when revoked else 0, epoch, state} or {code}
   -- codes EXECUTION_NOT_FOUND
   local function lease_revoke(keys, args)
@@ -92,7 +94,8 @@ do
     if x.state ~= 'active' then
       return { 'OK', 0, x.epoch, x.state }
     end
-    ff.reclaim(x, 'LEASE_REVOKED', ff.now_ms())
+    local why = args[2] ~= '' and { type = 'lease_revoked', message = args[2], category = 'infra_crash' } or nil
+    ff.reclaim(x, 'LEASE_REVOKED', ff.now_ms(), why)
     return { 'OK', 1, x.epoch, x.state }
   end
 

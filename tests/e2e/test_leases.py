@@ -37,7 +37,9 @@ async def test_a_revoked_lease_goes_to_another_and_the_first_handler_is_stopped(
     assert stopped == [1]
     execution = await client.get(submission.execution_id)
     assert (execution.attempt, execution.reclaims, execution.failed_attempts) == (2, 1, 0)
-    assert [record.ending for record in execution.history] == ["lease_revoked"]
+    [record] = execution.history
+    assert record.failure is not None
+    assert (record.ending, record.failure.message) == ("lease_revoked", "let another try")
 
 
 async def test_without_a_lease_a_revocation_changes_nothing(client: Client) -> None:

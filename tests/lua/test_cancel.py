@@ -144,7 +144,7 @@ def test_priority_changes_in_any_live_state_and_holds_later(scenario: Scenario) 
     scenario.call("execution_reprioritize", grant.id, 5)
     scenario.call("execution_reprioritize", delayed, 6)
 
-    scenario.call("lease_revoke", grant.id)
+    scenario.call("lease_revoke", grant.id, "")
     scenario.engine.advance(1000)
     scenario.call("delayed_promote", 10)
     assert scenario.members(f"queue:{QUEUE}") == [delayed, grant.id]

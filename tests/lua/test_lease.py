@@ -111,18 +111,20 @@ def test_a_reclaim_waits_as_long_as_its_policy_says(scenario: Scenario) -> None:
 def test_a_revoked_lease_goes_back_and_its_holder_is_told(scenario: Scenario) -> None:
     grant = scenario.hold()
 
-    assert scenario.call("lease_revoke", grant.id) == [b"OK", 1, 1, b"waiting"]
+    assert scenario.call("lease_revoke", grant.id, "stuck") == [b"OK", 1, 1, b"waiting"]
 
     assert scenario.renew(grant.lease) == [b"LEASE_REVOKED"]
     assert scenario.published("ff:gateway:gateway-1") == [f"lost {grant.lease} LEASE_REVOKED".encode()]
+    record = json.loads(scenario.history(grant.id)["1"])
+    assert (record["ending"], record["failure"]["message"]) == ("lease_revoked", "stuck")
     scenario.assert_sound()
 
 
 def test_revoking_what_nobody_holds_says_so(scenario: Scenario) -> None:
     id = scenario.create()
 
-    assert scenario.call("lease_revoke", id) == [b"OK", 0, 0, b"waiting"]
-    assert scenario.call("lease_revoke", "0-ff") == [b"EXECUTION_NOT_FOUND"]
+    assert scenario.call("lease_revoke", id, "") == [b"OK", 0, 0, b"waiting"]
+    assert scenario.call("lease_revoke", "0-ff", "") == [b"EXECUTION_NOT_FOUND"]
     assert scenario.events(id) == ["created"]
 
 

@@ -96,7 +96,7 @@ def test_frames_of_a_stranger_are_refused(scenario: Scenario) -> None:
 def test_a_new_lease_counts_its_frames_from_one_and_the_stream_goes_on(scenario: Scenario) -> None:
     grant = scenario.hold()
     append(scenario, grant.lease, (1, b"a"))
-    scenario.call("lease_revoke", grant.id)
+    scenario.call("lease_revoke", grant.id, "")
     again = scenario.reclaim(grant.id)
 
     assert append(scenario, again.lease, (1, b"b")) == [b"OK", 1]

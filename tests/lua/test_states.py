@@ -116,7 +116,7 @@ class Walk(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 3))
     def revoke(self, number: int) -> None:
-        self.scenario.call("lease_revoke", self.pick(number))
+        self.scenario.call("lease_revoke", self.pick(number), "")
 
     @rule(number=st.integers(0, 3))
     def replay(self, number: int) -> None:

@@ -97,7 +97,7 @@ def test_news_of_an_execution_go_to_its_watch_channel(scenario: Scenario, engine
 
 def test_the_holder_is_told_on_its_gateways_channel(scenario: Scenario, engine: LuaEngine) -> None:
     grant = scenario.hold()
-    scenario.call("lease_revoke", grant.id)
+    scenario.call("lease_revoke", grant.id, "")
 
     told = published(engine)[keys.gateway_channel("gateway-1")]
 

@@ -32,10 +32,10 @@ class LeaseFunctions(Functions):
             lambda _lease: ErrorCode.INVALID_ARGUMENT,
         )
 
-    async def lease_revoke(self, execution_id: str) -> Revoked:
-        """Takes the lease from its holder. Raises EXECUTION_NOT_FOUND."""
+    async def lease_revoke(self, execution_id: str, reason: str = "") -> Revoked:
+        """Takes the lease from its holder; the history keeps the reason. Raises EXECUTION_NOT_FOUND."""
         reply = await self.client.fcall(
-            "lease_revoke", keys.anchor(self.partition_of(execution_id)), execution_id
+            "lease_revoke", keys.anchor(self.partition_of(execution_id)), execution_id, reason
         )
         revoked, epoch, state = check(reply, execution_id)
         return Revoked(bool(revoked), epoch, text(state))

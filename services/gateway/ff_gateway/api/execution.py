@@ -156,8 +156,8 @@ class ExecutionServicer(execution_pb2_grpc.ExecutionServiceServicer):
         return pb.ReplayExecutionResponse(state=PUBLIC_STATES[state])
 
     async def RevokeLease(self, request: pb.RevokeLeaseRequest, _context: Any) -> pb.RevokeLeaseResponse:
-        names.text(request.reason, "reason", 1024)
-        revoked = await self._backend.lease_revoke(request.execution_id)
+        reason = names.text(request.reason, "reason", 1024)
+        revoked = await self._backend.lease_revoke(request.execution_id, reason)
         return pb.RevokeLeaseResponse(
             revoked=revoked.revoked, epoch=revoked.epoch, state=f"PUBLIC_STATE_{revoked.state.upper()}"
         )
