@@ -91,9 +91,7 @@ class Gateway:
                 ],
                 options=HttpOptions(
                     api_token=token,
-                    cors_origins=tuple(
-                        one.strip() for one in settings.cors_origins.split(",") if one.strip()
-                    ),
+                    cors_origins=settings.origins(),
                     max_body_bytes_large=body_bytes_for(
                         max(settings.max_payload_bytes, settings.max_output_frame_bytes)
                     ),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ff_core.settings import ServiceSettings
+from ff_gateway.http.options import check_origins
 
 
 class GatewaySettings(ServiceSettings):
@@ -31,6 +32,21 @@ class GatewaySettings(ServiceSettings):
     cors_origins: str = ""
     """Origins that browsers may call from, comma-separated, or *; none when empty."""
 
+    @field_validator("cors_origins")
+    @classmethod
+    def refuse_malformed_origins(cls, value: str) -> str:
+        """What no browser can send would silently let nobody in."""
+        check_origins(_listed(value))
+        return value
+
+    def origins(self) -> tuple[str, ...]:
+        """The origins, one by one."""
+        return _listed(self.cors_origins)
+
     def listen_addresses(self) -> tuple[str, ...]:
         """Clients, workers and browsers come in here."""
         return (self.grpc_addr, self.listen_addr)
+
+
+def _listed(value: str) -> tuple[str, ...]:
+    return tuple(one.strip() for one in value.split(",") if one.strip())

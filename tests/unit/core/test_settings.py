@@ -66,6 +66,7 @@ def test_being_told_so_opens_the_door() -> None:
         ("log_level", "loud"),
         ("cluster", "perhaps"),
         ("max_payload_bytes", "0"),
+        ("cors_origins", "https://good.example, console.example"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

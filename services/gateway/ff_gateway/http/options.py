@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -34,9 +35,14 @@ class HttpOptions:
     """How long a stream waits for its first message before it answers 200: an early error has its status."""
 
     def __post_init__(self) -> None:
-        for origin in self.cors_origins:
-            if origin != "*" and not _is_origin(origin):
-                raise ValueError(f"not an origin: {origin!r}; write scheme://host[:port] or *")
+        check_origins(self.cors_origins)
+
+
+def check_origins(origins: Iterable[str]) -> None:
+    """Raises ValueError for what is no origin and not *."""
+    for origin in origins:
+        if origin != "*" and not _is_origin(origin):
+            raise ValueError(f"not an origin: {origin!r}; write scheme://host[:port] or *")
 
 
 def _is_origin(text: str) -> bool:
