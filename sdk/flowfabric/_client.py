@@ -238,11 +238,11 @@ class Client:
         raise AssertionError("unreachable: a watch ends with a terminal state or an error")
 
     async def read_output(
-        self, execution_id: str, after: str = "", attempt: int = 0, page_size: int = 0
+        self, execution_id: str, after: str = "", attempt: int = 0, page_size: int = 0, until: str = ""
     ) -> OutputPage:
-        """Frames after a cursor, of one attempt or of all (0), without waiting for more."""
+        """Frames after a cursor, up to another, of one attempt or of all (0), without waiting for more."""
         request = output_pb.ReadOutputRequest(
-            execution_id=execution_id, after=after, attempt=attempt, page_size=page_size
+            execution_id=execution_id, after=after, attempt=attempt, page_size=page_size, until=until
         )
         return _wire.output_page_from(await self._doors.call(self._doors.output.ReadOutput, request))
 

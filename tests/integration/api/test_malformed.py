@@ -164,6 +164,7 @@ LOOK = [
     Case("ReadOutput", out.ReadOutputRequest(execution_id=UNKNOWN, after="1-1\n"), "after"),
     Case("ReadOutput", out.ReadOutputRequest(execution_id=UNKNOWN, after="+"), "after"),
     Case("ReadOutput", out.ReadOutputRequest(execution_id=UNKNOWN, page_size=-1), "page_size"),
+    Case("ReadOutput", out.ReadOutputRequest(execution_id=UNKNOWN, until="9"), "until"),
     Case("ReadOutput", out.ReadOutputRequest(execution_id=UNKNOWN, attempt=-1), "attempt"),
     Case("TailOutput", out.TailOutputRequest(execution_id=UNKNOWN, after="-"), "after"),
     Case("TailOutput", out.TailOutputRequest(execution_id=UNKNOWN, attempt=-1), "attempt"),

@@ -88,6 +88,30 @@ async def test_frames_of_the_largest_size_pass(door: Door) -> None:
     await door.ask(wk.CompleteRequest(lease=lease), "Complete")
 
 
+async def test_a_range_of_frames_is_read(door: Door) -> None:
+    lease = await held(door)
+    execution_id = lease.split(b":")[0].decode()
+    await door.ask(wk.AppendOutputRequest(lease=lease, frames=frames(*range(1, 13))), "AppendOutput")
+    await door.ask(wk.CompleteRequest(lease=lease), "Complete")
+    [whole] = await door.ask(out.ReadOutputRequest(execution_id=execution_id), "ReadOutput")
+    cursors = [frame.cursor for frame in whole.frames]
+
+    async def read(after: str, until: str, page_size: int = 0) -> out.ReadOutputResponse:
+        request = out.ReadOutputRequest(
+            execution_id=execution_id, after=after, until=until, page_size=page_size
+        )
+        [page] = await door.ask(request, "ReadOutput")
+        return page
+
+    page = await read(cursors[1], cursors[10])
+    assert [frame.number for frame in page.frames] == list(range(3, 12))
+    assert (page.next, page.HasField("close")) == (cursors[10], False)
+    assert [frame.number for frame in (await read("", cursors[10], page_size=2)).frames] == [1, 2]
+    beyond = await read(cursors[10], cursors[10])
+    assert (list(beyond.frames), beyond.next) == ([], cursors[10])
+    assert (await read(cursors[10], whole.close.cursor)).close.reason == "completed"
+
+
 async def test_bytes_that_are_no_message_end_only_that_stream(door: Door) -> None:
     lease = await held(door)
     raw = door.raw("StreamOutput")

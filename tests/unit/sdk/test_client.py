@@ -410,9 +410,11 @@ async def test_read_output_says_where_to_go_on_and_whether_it_is_closed(
     answer.close.reason = "failed"
     gateway.client.script["ReadOutput"] = [answer]
 
-    page = await client.read_output("x", after="0", page_size=5)
+    page = await client.read_output("x", after="0", page_size=5, until="2")
 
     assert ([frame.data for frame in page.frames], page.next, page.close_reason) == ([b"1"], "1", "failed")
+    asked = output_pb.ReadOutputRequest(execution_id="x", after="0", page_size=5, until="2")
+    assert gateway.client.requests("ReadOutput") == [asked]
 
 
 # Steer and operate

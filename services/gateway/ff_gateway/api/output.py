@@ -29,15 +29,17 @@ class OutputServicer(output_pb2_grpc.OutputServiceServicer):
 
     async def ReadOutput(self, request: pb.ReadOutputRequest, _context: Any) -> pb.ReadOutputResponse:
         after, attempt = _cursor(request.after), _attempt(request.attempt)
+        until = _place(_cursor(request.until, "until")) if request.until else None
         if request.page_size < 0:
             raise invalid("page_size", f"{request.page_size}; at least 0")
         count = min(request.page_size or 100, MAX_PAGE)
         page = await self._backend.output_read(request.execution_id, after, count)
-        reply = pb.ReadOutputResponse(next=page.frames[-1].cursor if page.frames else after)
-        for frame in page.frames:
+        within = [frame for frame in page.frames if until is None or _place(frame.cursor) <= until]
+        reply = pb.ReadOutputResponse(next=within[-1].cursor if within else after)
+        for frame in within:
             if not frame.close and attempt in (0, frame.attempt):
                 _add(reply.frames, frame)
-        if len(page.frames) < count:
+        if len(within) == len(page.frames) < count:
             close = _close(page)
             if close is not None:
                 reply.close.CopyFrom(close)
@@ -67,10 +69,16 @@ class OutputServicer(output_pb2_grpc.OutputServiceServicer):
                     await self._watches.next(news)
 
 
-def _cursor(after: str) -> str:
-    if after and not _CURSOR.fullmatch(after):
-        raise invalid("after", f"{after[:40]!r} is not a cursor")
-    return after
+def _cursor(cursor: str, field: str = "after") -> str:
+    if cursor and not _CURSOR.fullmatch(cursor):
+        raise invalid(field, f"{cursor[:40]!r} is not a cursor")
+    return cursor
+
+
+def _place(cursor: str) -> tuple[int, int]:
+    """Cursors in the order of their frames."""
+    time, _, number = cursor.partition("-")
+    return int(time), int(number)
 
 
 def _attempt(attempt: int) -> int:

@@ -26,7 +26,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%flowfabric_api/output/v1/output.proto\x12\x14\x66lowfabric.output.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa5\x01\n\x0bOutputFrame\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0e\n\x06number\x18\x03 \x01(\x03\x12-\n\x04kind\x18\x04 \x01(\x0e\x32\x1f.flowfabric.output.v1.FrameKind\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\x12(\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"-\n\x0bOutputClose\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\\\n\x11ReadOutputRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x11\n\tpage_size\x18\x04 \x01(\x05\"\x87\x01\n\x12ReadOutputResponse\x12\x31\n\x06\x66rames\x18\x01 \x03(\x0b\x32!.flowfabric.output.v1.OutputFrame\x12\x0c\n\x04next\x18\x02 \x01(\t\x12\x30\n\x05\x63lose\x18\x03 \x01(\x0b\x32!.flowfabric.output.v1.OutputClose\"I\n\x11TailOutputRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\"y\n\x12TailOutputResponse\x12\x31\n\x06\x66rames\x18\x01 \x03(\x0b\x32!.flowfabric.output.v1.OutputFrame\x12\x30\n\x05\x63lose\x18\x02 \x01(\x0b\x32!.flowfabric.output.v1.OutputClose*\x82\x01\n\tFrameKind\x12\x1a\n\x16\x46RAME_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46RAME_KIND_STDOUT\x10\x01\x12\x15\n\x11\x46RAME_KIND_STDERR\x10\x02\x12\x14\n\x10\x46RAME_KIND_EVENT\x10\x03\x12\x15\n\x11\x46RAME_KIND_RESULT\x10\x04\x32\xb1\x03\n\rOutputService\x12\xc8\x01\n\nReadOutput\x12\'.flowfabric.output.v1.ReadOutputRequest\x1a(.flowfabric.output.v1.ReadOutputResponse\"g\x82\xd3\xe4\x93\x02\x61\x12$/v1/executions/{execution_id}/outputZ9\x12\x37/v1/executions/{execution_id}/attempts/{attempt}/stream\x12\xd4\x01\n\nTailOutput\x12\'.flowfabric.output.v1.TailOutputRequest\x1a(.flowfabric.output.v1.TailOutputResponse\"q\x82\xd3\xe4\x93\x02k\x12)/v1/executions/{execution_id}/output/tailZ>\x12</v1/executions/{execution_id}/attempts/{attempt}/stream/tail0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%flowfabric_api/output/v1/output.proto\x12\x14\x66lowfabric.output.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa5\x01\n\x0bOutputFrame\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0e\n\x06number\x18\x03 \x01(\x03\x12-\n\x04kind\x18\x04 \x01(\x0e\x32\x1f.flowfabric.output.v1.FrameKind\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\x12(\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"-\n\x0bOutputClose\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"k\n\x11ReadOutputRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\r\n\x05until\x18\x05 \x01(\t\"\x87\x01\n\x12ReadOutputResponse\x12\x31\n\x06\x66rames\x18\x01 \x03(\x0b\x32!.flowfabric.output.v1.OutputFrame\x12\x0c\n\x04next\x18\x02 \x01(\t\x12\x30\n\x05\x63lose\x18\x03 \x01(\x0b\x32!.flowfabric.output.v1.OutputClose\"I\n\x11TailOutputRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\"y\n\x12TailOutputResponse\x12\x31\n\x06\x66rames\x18\x01 \x03(\x0b\x32!.flowfabric.output.v1.OutputFrame\x12\x30\n\x05\x63lose\x18\x02 \x01(\x0b\x32!.flowfabric.output.v1.OutputClose*\x82\x01\n\tFrameKind\x12\x1a\n\x16\x46RAME_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46RAME_KIND_STDOUT\x10\x01\x12\x15\n\x11\x46RAME_KIND_STDERR\x10\x02\x12\x14\n\x10\x46RAME_KIND_EVENT\x10\x03\x12\x15\n\x11\x46RAME_KIND_RESULT\x10\x04\x32\xb1\x03\n\rOutputService\x12\xc8\x01\n\nReadOutput\x12\'.flowfabric.output.v1.ReadOutputRequest\x1a(.flowfabric.output.v1.ReadOutputResponse\"g\x82\xd3\xe4\x93\x02\x61\x12$/v1/executions/{execution_id}/outputZ9\x12\x37/v1/executions/{execution_id}/attempts/{attempt}/stream\x12\xd4\x01\n\nTailOutput\x12\'.flowfabric.output.v1.TailOutputRequest\x1a(.flowfabric.output.v1.TailOutputResponse\"q\x82\xd3\xe4\x93\x02k\x12)/v1/executions/{execution_id}/output/tailZ>\x12</v1/executions/{execution_id}/attempts/{attempt}/stream/tail0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,20 +37,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OUTPUTSERVICE'].methods_by_name['ReadOutput']._serialized_options = b'\202\323\344\223\002a\022$/v1/executions/{execution_id}/outputZ9\0227/v1/executions/{execution_id}/attempts/{attempt}/stream'
   _globals['_OUTPUTSERVICE'].methods_by_name['TailOutput']._loaded_options = None
   _globals['_OUTPUTSERVICE'].methods_by_name['TailOutput']._serialized_options = b'\202\323\344\223\002k\022)/v1/executions/{execution_id}/output/tailZ>\022</v1/executions/{execution_id}/attempts/{attempt}/stream/tail'
-  _globals['_FRAMEKIND']._serialized_start=772
-  _globals['_FRAMEKIND']._serialized_end=902
+  _globals['_FRAMEKIND']._serialized_start=787
+  _globals['_FRAMEKIND']._serialized_end=917
   _globals['_OUTPUTFRAME']._serialized_start=127
   _globals['_OUTPUTFRAME']._serialized_end=292
   _globals['_OUTPUTCLOSE']._serialized_start=294
   _globals['_OUTPUTCLOSE']._serialized_end=339
   _globals['_READOUTPUTREQUEST']._serialized_start=341
-  _globals['_READOUTPUTREQUEST']._serialized_end=433
-  _globals['_READOUTPUTRESPONSE']._serialized_start=436
-  _globals['_READOUTPUTRESPONSE']._serialized_end=571
-  _globals['_TAILOUTPUTREQUEST']._serialized_start=573
-  _globals['_TAILOUTPUTREQUEST']._serialized_end=646
-  _globals['_TAILOUTPUTRESPONSE']._serialized_start=648
-  _globals['_TAILOUTPUTRESPONSE']._serialized_end=769
-  _globals['_OUTPUTSERVICE']._serialized_start=905
-  _globals['_OUTPUTSERVICE']._serialized_end=1338
+  _globals['_READOUTPUTREQUEST']._serialized_end=448
+  _globals['_READOUTPUTRESPONSE']._serialized_start=451
+  _globals['_READOUTPUTRESPONSE']._serialized_end=586
+  _globals['_TAILOUTPUTREQUEST']._serialized_start=588
+  _globals['_TAILOUTPUTREQUEST']._serialized_end=661
+  _globals['_TAILOUTPUTRESPONSE']._serialized_start=663
+  _globals['_TAILOUTPUTRESPONSE']._serialized_end=784
+  _globals['_OUTPUTSERVICE']._serialized_start=920
+  _globals['_OUTPUTSERVICE']._serialized_end=1353
 # @@protoc_insertion_point(module_scope)

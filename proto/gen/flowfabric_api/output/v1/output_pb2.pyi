@@ -49,16 +49,18 @@ class OutputClose(_message.Message):
     def __init__(self, cursor: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class ReadOutputRequest(_message.Message):
-    __slots__ = ("execution_id", "after", "attempt", "page_size")
+    __slots__ = ("execution_id", "after", "attempt", "page_size", "until")
     EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
     execution_id: str
     after: str
     attempt: int
     page_size: int
-    def __init__(self, execution_id: _Optional[str] = ..., after: _Optional[str] = ..., attempt: _Optional[int] = ..., page_size: _Optional[int] = ...) -> None: ...
+    until: str
+    def __init__(self, execution_id: _Optional[str] = ..., after: _Optional[str] = ..., attempt: _Optional[int] = ..., page_size: _Optional[int] = ..., until: _Optional[str] = ...) -> None: ...
 
 class ReadOutputResponse(_message.Message):
     __slots__ = ("frames", "next", "close")
