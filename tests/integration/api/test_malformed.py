@@ -18,7 +18,7 @@ from flowfabric_api.operator.v1 import operator_pb2 as op
 from flowfabric_api.output.v1 import output_pb2 as out
 from flowfabric_api.worker.v1 import worker_pb2 as wk
 
-from .door import METHODS, Door, Refused
+from .door import METHODS, Door, Refused, reason_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -186,11 +186,6 @@ WORK = [
     Case("Claim", wk.ClaimRequest(worker_id="w", wait_time=Duration(seconds=-1)), "wait_time"),
     Case("RenewLeases", wk.RenewLeasesRequest(worker_id="a b", leases=[LEASE]), "worker_id"),
     Case("ReportOutcomes", wk.ReportOutcomesRequest(worker_id="a b"), "worker_id"),
-    Case(
-        "ReportOutcomes",
-        wk.ReportOutcomesRequest(worker_id="w", outcomes=[wk.Outcome(lease=LEASE)]),
-        "outcome.result",
-    ),
     Case("Complete", wk.CompleteRequest(lease=LEASE, result=b"x" * 4097), "result", "PAYLOAD_TOO_LARGE"),
     Case("Complete", wk.CompleteRequest(lease=b"nonsense"), "lease"),
     Case("Complete", wk.CompleteRequest(lease=LEASE), reason="EXECUTION_NOT_FOUND"),
@@ -291,6 +286,28 @@ async def test_tags_over_the_number_an_execution_may_have_are_refused_by_name(do
         await door.ask(ex.SetTagsRequest(execution_id=created.execution_id, tags={"b.c": "x"}), "SetTags")
 
     assert (refused.value.reason, refused.value.fields) == ("INVALID_ARGUMENT", ("tags",))
+
+
+async def test_one_bad_outcome_harms_no_other(door: Door) -> None:
+    execution = ex.CreateExecutionRequest(spec=ex.ExecutionSpec(kind="k", lane="reported"))
+    await door.ask(execution, "CreateExecution")
+    [claimed] = await door.ask(wk.ClaimRequest(worker_id="w", lanes=["reported"]), "Claim")
+    [grant] = claimed.grants
+    outcomes = [
+        wk.Outcome(lease=LEASE),
+        wk.Outcome(lease=LEASE, completed=wk.Completed(result=b"x" * 4097)),
+        wk.Outcome(lease=b"nonsense", cancelled=wk.Cancelled()),
+        wk.Outcome(lease=grant.lease, completed=wk.Completed()),
+    ]
+
+    [answer] = await door.ask(wk.ReportOutcomesRequest(worker_id="w", outcomes=outcomes), "ReportOutcomes")
+
+    refused, done = answer.results[:3], answer.results[3]
+    assert [reason_of(result.status) for result in refused] == [
+        "INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE", "INVALID_ARGUMENT",
+    ]  # fmt: skip
+    assert (done.status.code, done.answer) == (0, "completed")
+    assert [result.lease for result in answer.results] == [LEASE, LEASE, b"nonsense", grant.lease]
 
 
 async def test_unknown_ids_of_a_bulk_cancel_are_told_one_by_one(door: Door) -> None:

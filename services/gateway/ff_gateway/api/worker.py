@@ -8,7 +8,7 @@ from typing import Any
 
 from ff_core.backend import EngineBackend
 from ff_core.errors import EngineError, ErrorCode, invalid
-from ff_core.lease import Answer, CancelNotice, Grant
+from ff_core.lease import Answer, CancelNotice, Grant, Outcome
 from ff_core.output import Appended
 from ff_core.wire import names
 from ff_core.wire import worker as wire
@@ -111,12 +111,24 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
         self, request: pb.ReportOutcomesRequest, _context: Any
     ) -> pb.ReportOutcomesResponse:
         worker_id = names.identifier(request.worker_id, "worker_id")
-        outcomes = [wire.outcome(one, self._policy.max_payload_bytes) for one in request.outcomes]
-        answers = await self._backend.lease_finish(outcomes, worker_id)
+        checked = [self._checked(one) for one in request.outcomes]
+        answers = iter(
+            await self._backend.lease_finish([one for one in checked if isinstance(one, Outcome)], worker_id)
+        )
         reply = pb.ReportOutcomesResponse()
-        for outcome, answer in zip(outcomes, answers, strict=True):
-            wire.answer(reply.results.add(), outcome.lease, answer)
+        for message, one in zip(request.outcomes, checked, strict=True):
+            result = reply.results.add(lease=message.lease)
+            if isinstance(one, Outcome):
+                wire.answer(result, one.lease, next(answers))
+            else:
+                result.status.CopyFrom(status_of(one))
         return reply
+
+    def _checked(self, message: pb.Outcome) -> Outcome | EngineError:
+        try:
+            return wire.outcome(message, self._policy.max_payload_bytes)
+        except EngineError as error:
+            return error
 
     async def Complete(self, request: pb.CompleteRequest, _context: Any) -> pb.OutcomeResult:
         return await self._finish(

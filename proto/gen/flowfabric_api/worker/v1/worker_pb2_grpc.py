@@ -137,7 +137,7 @@ class WorkerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReportOutcomes(self, request, context):
-        """Ends leases with their outcomes. Repeating an outcome answers the same.
+        """Ends leases with their outcomes. Each has its own verdict; repeating it answers the same.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
