@@ -29,6 +29,8 @@ class WorkerRecord:
     opened_at_ms: int
     expires_at_ms: int
     draining: bool
+    kinds: tuple[str, ...] = ()
+    """What it says it has handlers for."""
 
 
 @dataclass(slots=True)

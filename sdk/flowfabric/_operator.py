@@ -32,6 +32,8 @@ class WorkerInfo:
     connect_time: datetime | None
     expire_time: datetime | None
     draining: bool
+    kinds: tuple[str, ...] = ()
+    """What it has handlers for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -268,6 +268,7 @@ def worker_from(message: operator_pb.Worker) -> WorkerInfo:
         read_time(message, "connect_time"),
         read_time(message, "expire_time"),
         message.draining,
+        tuple(message.kinds),
     )
 
 

@@ -107,9 +107,10 @@ async def test_workers_and_lanes_tell_who_does_what(client: Client, start_worker
     await until_state(client, first.execution_id, State.ACTIVE)
 
     [info] = await client.workers()
-    assert (info.worker_id, info.identity, info.draining) == (
+    assert (info.worker_id, info.identity, info.kinds, info.draining) == (
         worker.worker_id,
         "the one in the corner",
+        ("slow",),
         False,
     )
     [pool] = info.pools

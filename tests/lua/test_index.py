@@ -76,6 +76,15 @@ def test_a_list_can_be_narrowed(scenario: Scenario) -> None:
     assert listed(scenario, "active", state="active") == [held]
 
 
+def test_a_list_of_more_active_ones_than_one_call_looks_at_ends_and_is_whole(scenario: Scenario) -> None:
+    ids = []
+    for _ in range(10):
+        ids.append(scenario.hold().id)
+        scenario.engine.advance(1)
+
+    assert listed(scenario, "active", state="active") == ids[::-1]
+
+
 def test_depths_and_lanes_are_known(scenario: Scenario) -> None:
     scenario.create()
     scenario.create()
@@ -145,6 +154,18 @@ def test_a_lost_index_is_rebuilt(scenario: Scenario, index: str) -> None:
         name: sorted(members) for name, members in before.items()
     }
     scenario.assert_sound()
+
+
+def test_a_lost_request_to_stop_is_due_again(scenario: Scenario) -> None:
+    grant = scenario.hold()
+    scenario.call("execution_cancel", "why", 1000, grant.id)
+    scenario.engine.command("DEL", scenario.prefix + "deadline")
+
+    assert reconcile(scenario, "executions") == 1
+
+    scenario.assert_sound()
+    scenario.call("deadline_expire", 10)
+    assert scenario.state(grant.id) == "cancelled"
 
 
 def test_entries_without_their_execution_are_dropped(scenario: Scenario) -> None:

@@ -148,3 +148,13 @@ def test_a_replayed_execution_is_not_forgotten(scenario: Scenario) -> None:
 
     assert scenario.call("retention_purge", 10) == [0, b""]
     assert scenario.state(id) == "waiting"
+
+
+def test_retention_spares_what_only_a_wrong_index_says_has_ended(scenario: Scenario) -> None:
+    id = scenario.create()
+    scenario.engine.command("ZADD", scenario.prefix + "completed", 5, id)
+
+    assert scenario.call("retention_purge", 10) == [0, b""]
+
+    assert scenario.state(id) == "waiting"
+    scenario.assert_sound()

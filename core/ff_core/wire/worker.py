@@ -20,6 +20,7 @@ from flowfabric_api.worker.v1 import worker_pb2 as pb
 
 MAX_POOLS = 16
 MAX_SLOTS = 100_000
+MAX_KINDS = 1000
 MAX_DELAY_MS = 366 * 86_400_000
 
 
@@ -52,6 +53,13 @@ def capabilities(values: Iterable[str], field: str) -> frozenset[str]:
     """Checks the capabilities of a pool."""
     class_name = class_of(values, field)
     return frozenset(class_name.split(",")) if class_name else frozenset()
+
+
+def kinds(values: Sequence[str]) -> tuple[str, ...]:
+    """Checks the kinds of a Hello."""
+    if len(values) > MAX_KINDS:
+        raise invalid("hello.kinds", f"{len(values)} kinds; at most {MAX_KINDS}")
+    return tuple(sorted({names.name(kind, "hello.kinds") for kind in values}))
 
 
 def add_grant(messages: Messages[pb.Grant], grant: Grant, pool_index: int, number: int) -> None:

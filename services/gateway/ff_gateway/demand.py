@@ -20,7 +20,7 @@ from typing import Protocol
 from ff_core.lease import Grant
 
 #: Longest time a free slot of a busy demand waits to be told with others.
-GATHER_S = 0.005
+GATHER_S = 0.012
 #: Part of a demand's slots that is told at once.
 GOOD_PART = 4
 #: Claimants among which a batch of grants is shared out.

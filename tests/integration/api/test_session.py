@@ -131,6 +131,8 @@ async def test_a_session_that_says_nothing_at_all_is_refused(door: Door) -> None
         ({"pools": [wk.Pool(lanes=[], slots=1)]}, "hello.pools[0].lanes"),
         ({"pools": [wk.Pool(lanes=["a"], slots=1, capabilities=["a,b"])]}, "hello.pools[0].capabilities"),
         ({"identity": "x" * 257}, "hello.identity"),
+        ({"kinds": ["a,b"]}, "hello.kinds"),
+        ({"kinds": ["k"] * 1001}, "hello.kinds"),
         ({"sdk_name": "x" * 257}, "hello.sdk_name"),
     ],
 )

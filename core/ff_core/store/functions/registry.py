@@ -23,6 +23,7 @@ class RegistryFunctions(Functions):
             "worker_open", keys.WORKERS, worker.worker_id, worker.session_id, worker.gateway_id, ttl_ms,
             "namespace", worker.namespace, "identity", worker.identity, "sdk", worker.sdk,
             "pools", json.dumps(pools), "held", _held(worker.held, worker.draining),
+            "kinds", ",".join(worker.kinds),
         )  # fmt: skip
 
     async def worker_beat(self, beats: Sequence[Beat], ttl_ms: int) -> list[bool]:
@@ -92,6 +93,7 @@ def _worker(worker_id: str, expires_at_ms: int, fields: dict[str, str]) -> Worke
             opened_at_ms=int(fields["opened_at"]),
             expires_at_ms=expires_at_ms,
             draining=bool(draining),
+            kinds=tuple(kind for kind in fields.get("kinds", "").split(",") if kind),
         )
     except KeyError as missing:
         raise EngineError(ErrorCode.INTERNAL, f"worker {worker_id} has no {missing}") from missing

@@ -85,6 +85,7 @@ def _add(reply: pb.ListWorkersResponse, worker: WorkerRecord) -> None:
         connect_time=timestamp(worker.opened_at_ms),
         expire_time=timestamp(worker.expires_at_ms),
         draining=worker.draining,
+        kinds=worker.kinds,
     )
     for place, pool in enumerate(worker.pools):
         message.pools.add(

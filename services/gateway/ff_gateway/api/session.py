@@ -228,4 +228,5 @@ def _record(session: Session, hello: pb.Hello, gateway_id: str) -> WorkerRecord:
         opened_at_ms=0,
         expires_at_ms=0,
         draining=False,
+        kinds=wire.kinds(hello.kinds),
     )

@@ -29,7 +29,7 @@ class ListWorkersResponse(_message.Message):
     def __init__(self, workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Worker(_message.Message):
-    __slots__ = ("worker_id", "identity", "namespace", "session_id", "gateway_id", "sdk", "pools", "connect_time", "expire_time", "draining")
+    __slots__ = ("worker_id", "identity", "namespace", "session_id", "gateway_id", "sdk", "pools", "connect_time", "expire_time", "draining", "kinds")
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
@@ -40,6 +40,7 @@ class Worker(_message.Message):
     CONNECT_TIME_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
+    KINDS_FIELD_NUMBER: _ClassVar[int]
     worker_id: str
     identity: str
     namespace: str
@@ -50,7 +51,8 @@ class Worker(_message.Message):
     connect_time: _timestamp_pb2.Timestamp
     expire_time: _timestamp_pb2.Timestamp
     draining: bool
-    def __init__(self, worker_id: _Optional[str] = ..., identity: _Optional[str] = ..., namespace: _Optional[str] = ..., session_id: _Optional[str] = ..., gateway_id: _Optional[str] = ..., sdk: _Optional[str] = ..., pools: _Optional[_Iterable[_Union[WorkerPool, _Mapping]]] = ..., connect_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., draining: _Optional[bool] = ...) -> None: ...
+    kinds: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, worker_id: _Optional[str] = ..., identity: _Optional[str] = ..., namespace: _Optional[str] = ..., session_id: _Optional[str] = ..., gateway_id: _Optional[str] = ..., sdk: _Optional[str] = ..., pools: _Optional[_Iterable[_Union[WorkerPool, _Mapping]]] = ..., connect_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., draining: _Optional[bool] = ..., kinds: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class WorkerPool(_message.Message):
     __slots__ = ("lanes", "capabilities", "slots", "held")
