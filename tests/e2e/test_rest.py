@@ -82,9 +82,12 @@ async def test_the_whole_way_of_an_execution_over_http(http: aiohttp.ClientSessi
     async with http.get(f"/v1/executions/{execution_id}/result") as response:
         assert (response.status, response.content_type) == (200, "application/octet-stream")
         assert await response.read() == data[::-1]
+    assert await ask(http, "GET", f"/v1/executions/{execution_id}/state") == "PUBLIC_STATE_COMPLETED"
     output = await ask(http, "GET", f"/v1/executions/{execution_id}/output")
     assert [base64.b64decode(one["data"]) for one in output["frames"]] == [b"hello"]
     assert output["close"]["reason"] == "completed"
+    assert await ask(http, "GET", f"/v1/executions/{execution_id}/attempts/1/stream") == output
+    assert (await ask(http, "GET", f"/v1/executions/{execution_id}/attempts/2/stream"))["frames"] == []
 
 
 async def test_a_tail_by_server_sent_events_is_live_and_ends(
