@@ -65,13 +65,15 @@ do
     return entries, #flat < 2 * limit
   end
 
-  -- Active executions, newest first: their own indexes are ordered by expiry, which moves. Bounded by the slots
-  -- of all workers; beyond `limit` of either index the rest is left out and said so.
+  -- Active executions, newest first: their own indexes are ordered by expiry, which moves. Nil when either index has
+  -- more than `limit`.
   local function active(prefix, score, id, limit)
-    local found, complete = {}, true
+    local found = {}
     for _, index in ipairs({ 'offered', 'leased' }) do
       local ids = redis.call('ZRANGE', prefix .. index, 0, limit - 1)
-      complete = complete and #ids < limit
+      if #ids == limit then
+        return nil
+      end
       for _, member in ipairs(ids) do
         local created = redis.call('ZSCORE', prefix .. 'executions', member)
         local age = tonumber(created or 0)
@@ -85,7 +87,7 @@ do
       local left, right = tonumber(a[2]), tonumber(b[2])
       return left > right or (left == right and a[1] > b[1])
     end)
-    return found, complete
+    return found
   end
 
   -- Lists executions of one index beyond a position.
@@ -111,11 +113,12 @@ do
     for i = 11, #args, 2 do
       filter.tags[args[i]] = args[i + 1]
     end
-    local entries, complete
-    if args[1] == 'active' then
-      entries, complete = active(prefix, args[3], args[4], scan_limit)
-    else
-      entries, complete = page(prefix, args[1], args[2], args[3], args[4], scan_limit)
+    local index = args[1]
+    local entries, complete = index == 'active' and active(prefix, args[3], args[4], scan_limit), true
+    if not entries then
+      -- Too many active ones to sort: the list of all is in their order, and the filter knows the state.
+      index = index == 'active' and 'executions' or index
+      entries, complete = page(prefix, index, args[2], args[3], args[4], scan_limit)
     end
     local reply = { complete and 1 or 0, args[3], args[4] }
     for _, entry in ipairs(entries) do

@@ -2,8 +2,7 @@
 do
   local OWNED = { 'execution', 'payload', 'result', 'tags', 'history', 'output' }
 
-  local function purge(prefix, id)
-    local x = ff.load(prefix, id)
+  local function purge(prefix, id, x)
     if x then
       ff.unindex_tags(x, redis.call('HGETALL', ff.key(prefix, 'tags', id)))
     end
@@ -26,9 +25,13 @@ do
     local changed = 0
     for state in pairs(ff.TERMINAL) do
       for _, id in ipairs(redis.call('ZRANGE', prefix .. state, '-inf', now, 'BYSCORE', 'LIMIT', 0, left)) do
-        purge(prefix, id)
+        local x = ff.load(prefix, id)
+        if not x or x.state == state then
+          purge(prefix, id, x)
+          changed = changed + 1
+        end
         redis.call('ZREM', prefix .. state, id)
-        changed, left = changed + 1, left - 1
+        left = left - 1
       end
       local head = redis.call('ZRANGE', prefix .. state, 0, 0, 'WITHSCORES')
       local due = head[2] and tonumber(head[2])
@@ -68,8 +71,10 @@ do
       redis.call('SPUBLISH', x.prefix .. 'wake', string.format('%.0f', score) .. ' ' .. x.queue)
       repaired = repaired + 1
     end
-    if x.deadline_at and not ff.TERMINAL[x.state] and not redis.call('ZSCORE', x.prefix .. 'deadline', x.id) then
-      redis.call('ZADD', x.prefix .. 'deadline', x.deadline_at, x.id)
+    -- When a worker that was asked to stop must have done so is only in the index: without it, the time is over.
+    local ends_at = x.cancel_at or x.deadline_at
+    if ends_at and not ff.TERMINAL[x.state] and not redis.call('ZSCORE', x.prefix .. 'deadline', x.id) then
+      redis.call('ZADD', x.prefix .. 'deadline', ends_at, x.id)
       repaired = repaired + 1
     end
     if x.attempt_timeout_ms and x.state == 'active' and not redis.call('ZSCORE', x.prefix .. 'attempt_timeout', x.id) then
