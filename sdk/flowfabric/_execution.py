@@ -81,7 +81,7 @@ class Policy:
     retention: Duration | None = None
     """How long a terminal execution is kept."""
     output_max_frames: int | None = None
-    """Frames kept of the output. Default 10,000."""
+    """Frames kept of the output, or up to a hundred more. Default 10,000."""
     output_max_bytes: int | None = None
     """Bytes kept of the output. Default 64 MiB."""
 

@@ -50,6 +50,8 @@ def tags(values: Mapping[str, str], field: str, *, removable: bool = False) -> d
 
 
 def tag_filter(values: Sequence[str], field: str) -> dict[str, str]:
-    """Tags of a filter, each "key=value"."""
+    """Tags of a filter, each "key=value"; nothing has two values of one tag."""
     pairs = dict(value.partition("=")[::2] for value in values)
+    if len(pairs) < len(set(values)):
+        raise invalid(field, "one value a tag")
     return tags(pairs, field)

@@ -95,6 +95,14 @@ def test_a_filter_is_split_at_the_first_equals_sign() -> None:
     }
 
 
+def test_a_filter_by_two_values_of_one_tag_is_refused() -> None:
+    assert names.tag_filter(["a.b=1", "a.b=1"], "tags") == {"a.b": "1"}
+    with pytest.raises(EngineError) as refused:
+        names.tag_filter(["a.b=1", "a.b=2"], "tags")
+
+    assert refusal(refused) == (ErrorCode.INVALID_ARGUMENT, "tags")
+
+
 @pytest.mark.parametrize("value", ["area.name", "area.name=", "=x", ""])
 def test_half_a_filter_is_refused(value: str) -> None:
     with pytest.raises(EngineError) as refused:
