@@ -2,11 +2,22 @@
 do
   local FRAME = 3 -- arguments of one frame
 
-  -- Drops the oldest frames until the stream is within its bytes. Bounded: what is over is dropped by later appends.
-  local function trim_bytes(key, over)
-    local freed = 0
-    for _, entry in ipairs(redis.call('XRANGE', key, '-', '+', 'COUNT', 64)) do
-      if freed >= over then
+  local SLACK = 64 -- frames beyond the policy's, so that a long stream is trimmed now and then, not with every frame
+
+  -- Drops the oldest frames until the stream is within its number and its bytes, and gives the bytes freed. Not XTRIM,
+  -- which would not say how many those were. Bounded: what is over is dropped by later appends.
+  local function trim(x, key, appended)
+    local over_bytes, over_frames = x.output_bytes - ff.policy(x, 'output_max_bytes'), 0
+    local length = redis.call('XLEN', key) - ff.policy(x, 'output_max_frames')
+    if length > SLACK then
+      over_frames = length
+    end
+    if over_bytes <= 0 and over_frames <= 0 then
+      return 0
+    end
+    local freed, dropped = 0, {}
+    for _, entry in ipairs(redis.call('XRANGE', key, '-', '+', 'COUNT', math.min(SLACK + appended, 1000))) do
+      if freed >= over_bytes and #dropped >= over_frames then
         break
       end
       for i = 1, #entry[2], 2 do
@@ -14,8 +25,9 @@ do
           freed = freed + #entry[2][i + 1]
         end
       end
-      redis.call('XDEL', key, entry[1])
+      dropped[#dropped + 1] = entry[1]
     end
+    redis.call('XDEL', key, unpack(dropped))
     return freed
   end
 
@@ -46,18 +58,14 @@ do
         break
       elseif number == last + 1 then
         redis.call(
-          'XADD', key, 'MAXLEN', '~', ff.policy(x, 'output_max_frames'), '*', 'attempt', attempt, 'number', number,
-          'kind', args[i + 1], 'data', args[i + 2]
+          'XADD', key, '*', 'attempt', attempt, 'number', number, 'kind', args[i + 1], 'data', args[i + 2]
         )
         last, frames, bytes = number, frames + 1, bytes + #args[i + 2]
       end
     end
     if frames > 0 then
       x.output_bytes = (x.output_bytes or 0) + bytes
-      local over = x.output_bytes - ff.policy(x, 'output_max_bytes')
-      if over > 0 then
-        x.output_bytes = x.output_bytes - trim_bytes(key, over)
-      end
+      x.output_bytes = x.output_bytes - trim(x, key, frames)
       -- What has said something has begun: given back now, the attempt would be numbered like the next.
       if not x.confirmed then
         x.confirmed = true

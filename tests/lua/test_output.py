@@ -113,6 +113,17 @@ def test_the_oldest_frames_go_when_the_bytes_are_over(scenario: Scenario) -> Non
     assert scenario.core(grant.id)["output_bytes"] == 90
 
 
+def test_frames_that_went_for_their_number_do_not_count_for_the_bytes(scenario: Scenario) -> None:
+    grant = scenario.hold(policy={"output_max_frames": 10, "output_max_bytes": 10_000})
+
+    for first in range(1, 1001, 50):
+        append(scenario, grant.lease, *((number, b"x" * 5) for number in range(first, first + 50)))
+
+    kept = data_of(read(scenario, grant.id, count=1000))
+    assert 10 <= len(kept) < 200
+    assert scenario.core(grant.id)["output_bytes"] == 5 * len(kept)
+
+
 @pytest.mark.parametrize("state", ["completed", "failed"])
 def test_a_replay_opens_the_stream_again(scenario: Scenario, state: str) -> None:
     grant = scenario.hold()
