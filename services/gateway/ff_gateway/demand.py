@@ -3,8 +3,8 @@
 Claimants (pools of sessions, unary Claim calls) of the same profile form one demand. Every scheduler
 is told the whole free demand; what several of them grant beyond it is given back in the same turn.
 
-Batching. Messages are the cost, so a demand is told at once only when a good part of its slots is free
-(an idle worker's always are); the slots of a busy one that come free one by one are told together,
+Batching. Messages are the cost, so a demand is told at once only when a good part of its slots came
+free (an idle worker's always do); the slots of a busy one that come free one by one are told together,
 GATHER_S later at most. Without this, batches that once broke into small ones never grow again.
 """
 
@@ -20,8 +20,8 @@ from typing import Protocol
 from ff_core.lease import Grant
 
 #: Longest time a free slot of a busy demand waits to be told with others.
-GATHER_S = 0.012
-#: Part of a demand's slots that is told at once.
+GATHER_S = 0.005
+#: Part of a demand's slots that is told at once: a quarter.
 GOOD_PART = 4
 #: Claimants among which a batch of grants is shared out.
 CONSIDERED = 64
@@ -61,6 +61,8 @@ class Demand:
         """Claimants that have, or had, a free slot; served in turn."""
         self.free = 0
         self.slots = 0
+        self.untold = 0
+        """Slots that came free since schedulers were last told."""
 
     @property
     def is_busy(self) -> bool:
@@ -69,8 +71,8 @@ class Demand:
 
     @property
     def is_urgent(self) -> bool:
-        """Whether so much is free that schedulers should hear of it now."""
-        return self.free * GOOD_PART >= self.slots
+        """Whether so much came free that schedulers should hear of it now."""
+        return self.untold * GOOD_PART >= self.slots
 
 
 class DemandLink(Protocol):
@@ -126,6 +128,7 @@ class DemandBook:
     def offered(self, demand: Demand, claimant: Claimant, slots: int) -> None:
         """A claimant has this many more free slots (or, negative, fewer)."""
         demand.free += slots
+        demand.untold += slots
         if slots > 0:
             demand.turns.append(claimant)
         self._changed[demand] = None
@@ -164,6 +167,8 @@ class DemandBook:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        for demand in changed:
+            demand.untold = 0
         for link in self._links:
             link.tell(changed)
 
