@@ -143,7 +143,8 @@ class ExecutionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchExecution(self, request, context):
-        """Sends the execution now and after each change, and ends after the terminal state.
+        """Sends the execution now and after each change, and ends after the terminal state. Workers that
+        come and go are no change of it: waiting_for_capable_worker is as of the sending.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
