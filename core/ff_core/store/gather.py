@@ -9,8 +9,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from ff_core.errors import EngineError
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -51,7 +49,7 @@ class Gather(Generic[Item, Result]):
                 break
         try:
             results = await self._call(partition, [item for items, _ in waiting for item in items])
-        except EngineError as error:
+        except Exception as error:  # whoever waits must hear of a bug too
             for _, future in waiting:
                 if not future.done():
                     future.set_exception(error)

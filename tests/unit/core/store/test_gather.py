@@ -106,3 +106,19 @@ async def test_a_cancelled_caller_harms_no_other() -> None:
     calls.gates[0].set_result(None)
 
     assert await second == [20]
+
+
+async def test_a_bug_in_a_call_reaches_all_who_wait_and_later_calls_are_made() -> None:
+    calls = Calls()
+    gather = Gather(calls, 100)
+    callers = [asyncio.ensure_future(gather.submit(1, [number])) for number in (1, 2)]
+    await turns()
+    calls.gates[0].set_exception(KeyError("a code nobody knows"))
+
+    outcomes = await asyncio.gather(*callers, return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [KeyError, KeyError]
+    later = asyncio.ensure_future(gather.submit(1, [3]))
+    await turns()
+    calls.gates[1].set_result(None)
+    assert await later == [30]
