@@ -50,19 +50,24 @@ class SessionStream:
             raise invalid("hello", "the first message of a session must hold Hello")
         opened = self._open(first.hello)
         session = opened.session
-        yield pb.SessionResponse(welcome=await self._welcome(opened, first.hello))
-        demands = self._join(session)
-        reader = asyncio.ensure_future(self._read(requests, first, opened, demands))
+        demands: list[tuple[Demand, SessionPool]] = []
+        reader: asyncio.Task[None] | None = None
         try:
+            yield pb.SessionResponse(welcome=await self._welcome(opened, first.hello))
+            demands = self._join(session)
+            reader = asyncio.ensure_future(self._read(requests, first, opened, demands))
             while not opened.ended.is_set():
                 await opened.some.wait()
                 opened.some.clear()
+                if session.is_draining:  # it may be this gateway that goes, which no message of the worker says
+                    self._count(demands)
                 while (message := session.take()) is not None:
                     yield message
             if opened.error is not None:
                 raise opened.error
         finally:
-            reader.cancel()
+            if reader is not None:
+                reader.cancel()
             opened.end()
             await self._close(opened, demands)
 
@@ -145,10 +150,7 @@ class SessionStream:
         self, message: pb.SessionRequest, opened: OpenSession, demands: list[tuple[Demand, SessionPool]]
     ) -> None:
         work = opened.session.receive(message)
-        for demand, pool in demands:
-            change = pool.newly_free()
-            if change:
-                self._book.offered(demand, pool, change)
+        self._count(demands)
         for lease, code, detail in work.refused_outcomes:
             opened.session.refused(lease, code, detail)
         steps = self._steps(opened.session, work)
@@ -157,6 +159,13 @@ class SessionStream:
             task = asyncio.get_running_loop().create_task(self._do(opened, steps))
             self._tasks.add(task)
             task.add_done_callback(self._done)
+
+    def _count(self, demands: list[tuple[Demand, SessionPool]]) -> None:
+        """Tells the book of slots that became free, or are no more."""
+        for demand, pool in demands:
+            change = pool.newly_free()
+            if change:
+                self._book.offered(demand, pool, change)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -204,6 +213,7 @@ class SessionStream:
         await self._backend.lease_release(leases)
 
     async def _close(self, opened: OpenSession, demands: list[tuple[Demand, SessionPool]]) -> None:
+        self._count(demands)
         for demand, pool in demands:
             self._book.leave(demand, pool)
         for task in self._tasks:

@@ -1,0 +1,116 @@
+"""The stream of a session: what is left of it when it breaks, and what the demand book is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, cast
+
+import pytest
+
+from ff_core.backend import EngineBackend
+from ff_core.errors import EngineError, ErrorCode
+from ff_core.lease import Grant
+from ff_gateway.api.session import SessionStream
+from ff_gateway.demand import DemandBook
+from ff_gateway.policy import Policy
+from ff_gateway.sessions import Sessions
+from flowfabric_api.worker.v1 import worker_pb2 as pb
+
+POLICY = Policy(
+    lease_ttl_ms=30_000, worker_ttl_ms=9000, cancel_grace_ms=0, max_payload_bytes=100,
+    max_output_frame_bytes=100, retention_ms=0,
+)  # fmt: skip
+LEASE = b"0-0198a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b:1:1:abc0"
+
+
+class Store:
+    """The registry of workers, and leases that are lost with the store."""
+
+    def __init__(self) -> None:
+        self.workers: dict[str, str] = {}
+        self.is_away = False
+
+    async def worker_open(self, worker: Any, _ttl_ms: int) -> None:
+        self.workers[worker.worker_id] = worker.session_id
+
+    async def worker_close(self, worker_id: str, session_id: str) -> None:
+        assert self.workers.pop(worker_id) == session_id
+
+    async def lease_renew(self, leases: Sequence[bytes], *_: object) -> list[None]:
+        if self.is_away:
+            raise EngineError(ErrorCode.STORE_UNAVAILABLE)
+        return [None] * len(leases)
+
+
+class Gateway:
+    """What a stream needs of its gateway."""
+
+    def __init__(self) -> None:
+        self.store = Store()
+        self.returned: list[bytes] = []
+        self.book = DemandBook(self.returned.extend)
+        self._backend = cast("EngineBackend", self.store)
+        self.sessions = Sessions(self._backend, "gateway-1", POLICY.worker_ttl_ms)
+        self.said: asyncio.Queue[pb.SessionRequest | None] = asyncio.Queue()
+
+    def stream(self) -> AsyncIterator[pb.SessionResponse]:
+        opened = SessionStream(self._backend, self.book, self.sessions, POLICY, "gateway-1")
+        return opened.run(self._requests())
+
+    def hello(self, *held: bytes, credit: int = 0) -> None:
+        pools = [pb.Pool(lanes=["a"], slots=4)]
+        hello = pb.Hello(worker_id="w", pools=pools, held_leases=held)
+        self.said.put_nowait(pb.SessionRequest(hello=hello, credits=[pb.Credit(pool=0, limit=credit)]))
+
+    async def _requests(self) -> AsyncIterator[pb.SessionRequest]:
+        while (message := await self.said.get()) is not None:
+            yield message
+
+
+@pytest.fixture
+def gateway() -> Gateway:
+    return Gateway()
+
+
+async def test_a_session_that_fails_before_its_welcome_leaves_nothing(gateway: Gateway) -> None:
+    gateway.store.is_away = True
+    gateway.hello(LEASE)
+
+    with pytest.raises(EngineError, match="Valkey does not answer"):
+        await anext(gateway.stream())
+
+    assert gateway.store.workers == {}
+    await asyncio.wait_for(gateway.sessions.drain(60), 5)
+
+
+async def test_a_stream_that_is_cut_at_its_welcome_leaves_nothing(gateway: Gateway) -> None:
+    gateway.hello()
+    stream = gateway.stream()
+    assert (await anext(stream)).HasField("welcome")
+
+    await cast("Any", stream).aclose()
+
+    assert gateway.store.workers == {}
+
+
+async def test_the_slots_of_a_worker_that_is_sent_away_are_free_no_more(gateway: Gateway) -> None:
+    gateway.hello(credit=3)
+    stream = gateway.stream()
+    await anext(stream)
+    following = asyncio.ensure_future(anext(stream))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    [demand] = gateway.book.demands
+    assert demand.free == 3
+
+    draining = asyncio.ensure_future(gateway.sessions.drain(60))
+    assert (await following).HasField("go_away")
+    assert demand.free == 0
+    gateway.book.distribute([(demand.demand_id, Grant(LEASE, "k", b"", 0, 0, ""))])
+    assert gateway.returned == [LEASE]
+
+    gateway.said.put_nowait(None)
+    assert [message async for message in stream] == []
+    await draining
+    assert (demand.free, demand.slots) == (0, 0)
