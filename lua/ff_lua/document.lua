@@ -53,7 +53,7 @@ do
   function ff.preload_leases(prefix, tokens)
     local ids = {}
     for _, token in ipairs(tokens) do
-      local id = ff.parse_lease(token)
+      local id = string.match(token, '^[^:]+')
       if id then
         ids[#ids + 1] = id
       end
@@ -184,7 +184,7 @@ do
   -- entry of the feed, each a field `event`: "<name> <execution> <state> <attempt> <epoch> <detail>".
   function ff.event(x, name, detail)
     events[#events + 1] = 'event'
-    events[#events + 1] = table.concat({ name, x.id, x.state, x.attempt, x.epoch, detail or '' }, ' ')
+    events[#events + 1] = name .. ' ' .. x.id .. ' ' .. x.state .. ' ' .. x.attempt .. ' ' .. x.epoch .. ' ' .. (detail or '')
     ff.tell_watchers(x, name)
   end
 

@@ -22,7 +22,7 @@ do
     local x = cjson.decode(a[at + 9])
     x.id, x.prefix = id, prefix
     x.queue, x.priority, x.created_at = a[at + 5], tonumber(a[at + 6]), now
-    x.attempt, x.epoch, x.payload_bytes = 0, 0, #payload
+    x.attempt, x.epoch = 0, 0
     x.deadline_ms = tonumber(a[at + 8])
     if x.deadline_ms then
       x.deadline_at = now + x.deadline_ms
@@ -234,7 +234,7 @@ do
       'HSETNX', ff.key(x.prefix, 'history', x.id), x.epoch,
       cjson.encode({
         attempt = x.attempt, worker = x.worker or '', lease = x.last_lease, granted_at = x.granted_at,
-        ended_at = x.lease_ended_at, ending = x.last_ending, answer = x.last_answer,
+        ended_at = x.ended_at, ending = x.last_ending, answer = x.last_answer,
         failure = x.state == 'failed' and x.failure or nil, -- else it is an earlier lease's
       })
     )

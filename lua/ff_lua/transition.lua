@@ -43,6 +43,7 @@ do
     local attempt_state = x.attempt == 0 and x.attempt_state or 'attempt_terminal'
     enter(x, operation, state, 'none', attempt_state)
     x.ended_at = now
+    x.holder, x.confirmed, x.resume_state, x.due_at = nil, nil, nil, nil -- of the lease and the wait that are over
     drop_timers(x)
     drop_deadline(x)
     ff.place(x, state, now + ff.policy(x, 'retention_ms'))
@@ -61,7 +62,6 @@ do
     x.last_lease = x.lease_id
     x.last_answer = answer
     x.last_ending = ending
-    x.lease_ended_at = now
     x.lease_id, x.expires_at = nil, nil
   end
 
