@@ -39,6 +39,7 @@ class Claimer:
         self._links: dict[Demand, GatewayLink] = {}
         self._claims: set[asyncio.Task[None]] = set()
         self._planned = False
+        self._stopping = False
         self._look = asyncio.Event()
 
     async def own(self, partitions: frozenset[int]) -> None:
@@ -67,12 +68,13 @@ class Claimer:
                 continue
 
     async def sweep(self) -> None:
-        """Reads the heads of all queues of the owned partitions, in one write."""
-        owned = sorted(self._owned)
-        found = await asyncio.gather(*(self._backend.queue_ready(partition) for partition in owned))
-        for partition, queues in zip(owned, found, strict=True):
-            for name, score in queues.items():
-                self._board.mark_ready(partition, name, score)
+        """Reads the heads of all queues of the owned partitions, in one write. What answers is served, though
+        another may not: one node of a cluster that is away stops nothing on the others."""
+        await asyncio.gather(*(self._look_at(partition) for partition in sorted(self._owned)))
+
+    async def _look_at(self, partition: int) -> None:
+        for name, score in (await self._backend.queue_ready(partition)).items():
+            self._board.mark_ready(partition, name, score)
         self.plan_soon()
 
     def wake(self, partition: int, queue: str, score: float) -> None:
@@ -93,12 +95,14 @@ class Claimer:
 
     def plan_soon(self) -> None:
         """Plans once in this turn of the loop, however much changed."""
-        if not self._planned:
+        if not self._planned and not self._stopping:
             self._planned = True
             asyncio.get_running_loop().call_soon(self._plan)
 
     def _plan(self) -> None:
         self._planned = False
+        if self._stopping:
+            return
         for claim in self._board.plan():
             task = asyncio.get_running_loop().create_task(self._claim(claim))
             self._claims.add(task)
@@ -127,10 +131,14 @@ class Claimer:
         if link is not None:
             link.send(demand.demand_id, grants)
         else:  # the gateway went away while we claimed for it
-            await self._backend.lease_release([grant.lease for grant in grants])
+            try:
+                await self._backend.lease_release([grant.lease for grant in grants])
+            except EngineError as error:  # they return by themselves when their offer runs out
+                log.warning("release_failed", code=error.code.name, leases=len(grants))
 
     async def stop(self) -> None:
-        """Waits for the claims under way, so that their grants are delivered or given back."""
+        """Claims no more, and waits for the claims under way: their grants are delivered or given back."""
+        self._stopping = True
         await asyncio.gather(*self._claims, return_exceptions=True)
 
 

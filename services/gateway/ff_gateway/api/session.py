@@ -59,7 +59,7 @@ class SessionStream:
             while not opened.ended.is_set():
                 await opened.some.wait()
                 opened.some.clear()
-                if session.is_draining:  # it may be this gateway that goes, which no message of the worker says
+                if session.is_draining:  # perhaps by our GoAway, which no message of the worker tells
                     self._count(demands)
                 while (message := session.take()) is not None:
                     yield message
