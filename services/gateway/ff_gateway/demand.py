@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -57,7 +57,7 @@ class Demand:
         self.demand_id = demand_id
         self.profile = profile
         self.claimants: set[Claimant] = set()
-        self.turns: deque[Claimant] = deque()
+        self.turns: OrderedDict[Claimant, None] = OrderedDict()
         """Claimants that have, or had, a free slot; served in turn."""
         self.free = 0
         self.slots = 0
@@ -130,7 +130,7 @@ class DemandBook:
         demand.free += slots
         demand.untold += slots
         if slots > 0:
-            demand.turns.append(claimant)
+            demand.turns.setdefault(claimant)
         self._changed[demand] = None
         if demand.is_urgent or slots < 0:
             if not self._is_urgent:
@@ -143,6 +143,7 @@ class DemandBook:
         """A claimant goes with its free slots. The demand stays: its id keeps its meaning on every stream."""
         if claimant in demand.claimants:
             demand.claimants.discard(claimant)
+            demand.turns.pop(claimant, None)
             demand.slots -= claimant.slots
             self.offered(demand, claimant, -claimant.free)
 
@@ -182,11 +183,9 @@ def _hand_out(demand: Demand, grants: list[Grant]) -> list[Grant]:
     """
     turns = demand.turns
     heap: list[tuple[int, int, Claimant]] = []
-    taken: set[Claimant] = set()
     while turns and len(heap) < CONSIDERED:
-        claimant = turns.popleft()
-        if claimant.free > 0 and claimant in demand.claimants and claimant not in taken:
-            taken.add(claimant)
+        claimant, _ = turns.popitem(last=False)
+        if claimant.free > 0:
             heap.append((-claimant.free, len(heap), claimant))
     heapq.heapify(heap)
     in_blocks = demand.is_busy
@@ -200,7 +199,8 @@ def _hand_out(demand: Demand, grants: list[Grant]) -> list[Grant]:
         place += len(block)
         if claimant.free > 0:
             heapq.heappush(heap, (-claimant.free, order, claimant))
-    turns.extend(claimant for _, _, claimant in sorted(heap, key=lambda entry: entry[1]))
+    for _, _, claimant in sorted(heap, key=lambda entry: entry[1]):
+        turns[claimant] = None
     rest = grants[place:]
     # More claimants may wait behind those considered; without any, this is surplus.
     return _hand_out(demand, rest) if rest and turns else rest

@@ -96,6 +96,29 @@ async def test_the_turn_is_kept_between_deliveries() -> None:
     assert (first.leases, second.leases) == ([b"1", b"3"], [b"2", b"4"])
 
 
+async def test_a_claimant_waits_in_line_once() -> None:
+    book = Book()
+    claimants = [book.offer(8)[1] for _ in range(100)]
+    [demand] = book.book.demands
+
+    for number in range(1000):
+        book.book.distribute(grants(demand.demand_id, b"%d" % number))
+        [busy] = [one for one in claimants if one.free < 8]
+        busy.free += 1
+        book.book.offered(demand, busy, 1)
+
+    assert len(demand.turns) == len(claimants)
+
+
+async def test_who_leaves_ungranted_leaves_the_line() -> None:
+    book = Book()
+    for _ in range(3):
+        demand, claimant = book.offer(1)
+        book.book.leave(demand, claimant)
+
+    assert (demand.free, len(demand.turns)) == (0, 0)
+
+
 async def test_what_nobody_has_a_slot_for_is_given_back_in_one_call() -> None:
     book = Book()
     demand, claimant = book.offer(1)
