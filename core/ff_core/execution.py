@@ -24,6 +24,9 @@ class NewExecution:
     priority: int = 0
     tags: dict[str, str] = field(default_factory=dict)
     delay_until_ms: int = 0
+    """0 for none."""
+    delay_ms: int = 0
+    """From submission on; used when `delay_until_ms` is 0."""
     deadline_ms: int | None = None
     attempt_timeout_ms: int | None = None
     policy: dict[str, object] = field(default_factory=dict)

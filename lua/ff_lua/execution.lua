@@ -5,7 +5,7 @@ do
   -- Writes one execution; its arguments were validated in Python and counted in `create`.
   local function create_one(prefix, now, a, at, tags)
     local id, idempotency, ttl, fingerprint, payload = a[at], a[at + 1], a[at + 2], a[at + 3], a[at + 4]
-    local delay_until = tonumber(a[at + 7])
+    local delay_until = tonumber(a[at + 7]) + (string.sub(a[at + 7], 1, 1) == '+' and now or 0)
     local memo = idempotency ~= '' and ff.key(prefix, 'idempotency', idempotency)
     if memo then
       local first = redis.call('GET', memo)
@@ -62,8 +62,8 @@ do
   --
   -- KEYS  1 executions     anchor of the partition
   -- ARGV  1.. items        id, idempotency ("<namespace>/<key>" or ""), idempotency_ttl_ms, fingerprint, payload,
-  --                        queue ("<namespace>/<lane>/<class>"), priority, delay_until_ms (0 for none), deadline_ms
-  --                        ("" for none), spec (JSON: kind, policy, ..), number of tag strings, tags..
+  --                        queue ("<namespace>/<lane>/<class>"), priority, delay_until_ms ("+ms" counts from now),
+  --                        deadline_ms ("" for none), spec (JSON: kind, policy, ..), number of tag strings, tags..
   -- gives array, one element an item: {OK, id, 1 if it existed} or {code, id of the first}
   -- codes IDEMPOTENCY_CONFLICT
   local function execution_create(keys, args)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration as DurationMessage
@@ -88,7 +87,7 @@ def put_spec(request: pb.CreateExecutionRequest, spec: Spec, namespace: str) -> 
 
 
 def put_start_time(target: pb.ExecutionSpec, spec: Spec) -> None:
-    """Writes when the execution may start; a delay counts from now."""
+    """Writes when the execution may start; a delay counts from when the engine takes it."""
     if spec.start_at is not None and spec.delay is not None:
         raise ValueError("give start_at or delay, not both")
     if spec.start_at is not None:
@@ -96,7 +95,7 @@ def put_start_time(target: pb.ExecutionSpec, spec: Spec) -> None:
             raise ValueError("start_at must know its time zone, as datetime.now(UTC) does")
         target.start_time.FromDatetime(spec.start_at.astimezone(UTC))
     elif spec.delay is not None:
-        target.start_time.FromNanoseconds(time.time_ns() + round(seconds(spec.delay) * 1e9))
+        put_duration(target.start_delay, spec.delay)
 
 
 def put_policy(target: pb.Policy, policy: Policy) -> None:

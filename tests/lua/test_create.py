@@ -50,6 +50,14 @@ def test_a_delayed_execution_is_not_queued_until_it_is_due(scenario: Scenario) -
     scenario.assert_sound()
 
 
+def test_a_relative_delay_counts_from_the_submission_by_valkeys_clock(scenario: Scenario) -> None:
+    later, now = scenario.create(delay_until_ms="+1500"), scenario.create(delay_until_ms="+0")
+
+    assert (scenario.state(later), scenario.state(now)) == ("delayed", "waiting")
+    assert scenario.core(later)["due_at"] == scenario.engine.now_ms + 1500
+    scenario.assert_sound()
+
+
 def test_a_repeat_with_the_same_idempotency_key_returns_the_first_id(scenario: Scenario) -> None:
     first = scenario.create(idempotency="default/key", fingerprint="same")
 

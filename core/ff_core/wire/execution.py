@@ -43,6 +43,8 @@ def new_execution(request: pb.CreateExecutionRequest, limits: Limits, partitions
         )
     if not 0 <= spec.priority <= MAX_PRIORITY:
         raise invalid("spec.priority", f"{spec.priority}; 0 to {MAX_PRIORITY}")
+    if spec.HasField("start_time") and spec.HasField("start_delay"):
+        raise invalid("spec.start_delay", "start_time is given too; at most one of them")
     namespace = names.name(spec.namespace, "spec.namespace", names.DEFAULT)
     key = request.idempotency_key and names.identifier(request.idempotency_key, "idempotency_key")
     partition = ids.partition_of_key(namespace, key, partitions) if key else ids.random_partition(partitions)
@@ -59,7 +61,8 @@ def new_execution(request: pb.CreateExecutionRequest, limits: Limits, partitions
         payload=spec.payload,
         priority=spec.priority,
         tags=names.tags(spec.tags, "spec.tags") if spec.tags else {},
-        delay_until_ms=(point_ms(spec.start_time, "spec.start_time") if spec.HasField("start_time") else 0),
+        delay_until_ms=point_ms(spec.start_time, "spec.start_time") if spec.HasField("start_time") else 0,
+        delay_ms=span_ms(spec.start_delay, "spec.start_delay") if spec.HasField("start_delay") else 0,
         deadline_ms=span_ms(spec.deadline, "spec.deadline", least=1) if spec.HasField("deadline") else None,
         attempt_timeout_ms=(
             span_ms(spec.policy.attempt_timeout, "spec.policy.attempt_timeout", least=1)

@@ -88,7 +88,7 @@ class Scenario:
         payload: bytes = b"payload",
         queue: str = QUEUE,
         priority: int = 0,
-        delay_until_ms: int = 0,
+        delay_until_ms: int | str = 0,
         deadline_ms: int | str = "",
         tags: dict[str, str] | None = None,
         policy: dict[str, object] | None = None,

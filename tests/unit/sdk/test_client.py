@@ -93,6 +93,16 @@ async def test_submit_says_everything_a_client_decides(gateway: FakeGateway, cli
     assert spec.traceparent == "00-x"
 
 
+async def test_a_delay_is_left_to_the_clock_of_the_engine(gateway: FakeGateway, client: Client) -> None:
+    gateway.client.script["CreateExecution"] = [pb.CreateExecutionResponse(execution_id="x")]
+
+    await client.submit("k", delay=1.5)
+
+    [request] = gateway.client.requests("CreateExecution")
+    assert request.spec.start_delay.ToMilliseconds() == 1500
+    assert not request.spec.HasField("start_time")
+
+
 async def test_submit_says_nothing_that_was_not_decided(gateway: FakeGateway, client: Client) -> None:
     gateway.client.script["CreateExecution"] = [pb.CreateExecutionResponse(execution_id="x")]
 
@@ -100,7 +110,7 @@ async def test_submit_says_nothing_that_was_not_decided(gateway: FakeGateway, cl
 
     [request] = gateway.client.requests("CreateExecution")
     assert (request.spec.payload, request.idempotency_key) == (b"", "")
-    for name in ("start_time", "deadline", "policy"):
+    for name in ("start_time", "start_delay", "deadline", "policy"):
         assert not request.spec.HasField(name)
     assert not request.HasField("idempotency_ttl")
 

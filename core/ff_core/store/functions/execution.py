@@ -141,7 +141,7 @@ def _create_arguments(item: NewExecution) -> list[Argument]:
         item.payload,
         item.queue,
         item.priority,
-        item.delay_until_ms,
+        item.delay_until_ms or f"+{item.delay_ms}",
         "" if item.deadline_ms is None else item.deadline_ms,
         json.dumps(spec, separators=(",", ":")),
         len(tags),

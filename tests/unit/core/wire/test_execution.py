@@ -58,6 +58,7 @@ HOSTILE: list[tuple[str, Change]] = [
     ("spec.required_capabilities", lambda r: r.spec.required_capabilities.append("a,b")),
     ("spec.tags", lambda r: r.spec.tags.update({"Bad": "x"})),
     ("spec.start_time", lambda r: setattr(r.spec.start_time, "seconds", -1)),
+    ("spec.start_delay", lambda r: setattr(r.spec.start_delay, "seconds", -1)),
     ("spec.deadline", lambda r: r.spec.deadline.CopyFrom(duration(0))),
     ("spec.deadline", lambda r: setattr(r.spec.deadline, "seconds", 1 << 40)),
     ("spec.traceparent", lambda r: setattr(r.spec, "traceparent", "x" * 257)),
@@ -293,3 +294,20 @@ def test_progress_failure_cancel_and_history_are_shown() -> None:
         (1, 1, "c"),
         (2, 2, ""),
     ]
+
+
+def test_a_start_time_and_a_delay_are_not_both_taken() -> None:
+    both = request()
+    both.spec.start_time.FromMilliseconds(1000)
+    assert new_execution(both, LIMITS, 64).delay_until_ms == 1000
+    both.spec.start_delay.FromMilliseconds(500)
+
+    with pytest.raises(EngineError) as refused:
+        new_execution(both, LIMITS, 64)
+    assert refused.value.field == "spec.start_delay"
+
+    both.spec.ClearField("start_time")
+    assert (new_execution(both, LIMITS, 64).delay_until_ms, new_execution(both, LIMITS, 64).delay_ms) == (
+        0,
+        500,
+    )

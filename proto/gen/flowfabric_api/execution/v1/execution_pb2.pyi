@@ -49,7 +49,7 @@ class StateVector(_message.Message):
     def __init__(self, lifecycle_phase: _Optional[str] = ..., ownership_state: _Optional[str] = ..., eligibility_state: _Optional[str] = ..., blocking_reason: _Optional[str] = ..., terminal_outcome: _Optional[str] = ..., attempt_state: _Optional[str] = ...) -> None: ...
 
 class ExecutionSpec(_message.Message):
-    __slots__ = ("namespace", "lane", "kind", "payload", "priority", "required_capabilities", "tags", "start_time", "deadline", "policy", "traceparent")
+    __slots__ = ("namespace", "lane", "kind", "payload", "priority", "required_capabilities", "tags", "start_time", "deadline", "policy", "traceparent", "start_delay")
     class TagsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -68,6 +68,7 @@ class ExecutionSpec(_message.Message):
     DEADLINE_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
+    START_DELAY_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     lane: str
     kind: str
@@ -79,7 +80,8 @@ class ExecutionSpec(_message.Message):
     deadline: _duration_pb2.Duration
     policy: Policy
     traceparent: str
-    def __init__(self, namespace: _Optional[str] = ..., lane: _Optional[str] = ..., kind: _Optional[str] = ..., payload: _Optional[bytes] = ..., priority: _Optional[int] = ..., required_capabilities: _Optional[_Iterable[str]] = ..., tags: _Optional[_Mapping[str, str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., traceparent: _Optional[str] = ...) -> None: ...
+    start_delay: _duration_pb2.Duration
+    def __init__(self, namespace: _Optional[str] = ..., lane: _Optional[str] = ..., kind: _Optional[str] = ..., payload: _Optional[bytes] = ..., priority: _Optional[int] = ..., required_capabilities: _Optional[_Iterable[str]] = ..., tags: _Optional[_Mapping[str, str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., traceparent: _Optional[str] = ..., start_delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Policy(_message.Message):
     __slots__ = ("max_attempts", "backoff", "retryable_categories", "non_retryable_categories", "attempt_timeout", "max_reclaims", "reclaim_delay", "max_replays", "retention", "output_max_frames", "output_max_bytes")
