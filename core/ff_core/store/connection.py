@@ -9,6 +9,7 @@ in one turn of the loop leave as one write, so the pipeline is a property of the
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -17,6 +18,11 @@ from typing import cast
 
 import hiredis
 from redis.crc import key_slot
+
+#: Longest time to connect, and longest that what was sent may go unanswered by the other machine: one that
+#: died, or was cut off, sends no reset, and calls must fail within the patience of their callers.
+CONNECT_S = 5
+SILENT_S = 8
 
 Argument = str | bytes | int | float
 Reply = object
@@ -61,6 +67,7 @@ class _Socket(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        _watch(transport.get_extra_info("socket"))
 
     def data_received(self, data: bytes) -> None:
         reader = self._reader
@@ -87,10 +94,20 @@ class _Socket(asyncio.Protocol):
             self._transport.close()
 
 
-async def _open(endpoint: Endpoint, socket: _Socket) -> None:
+def _watch(peer: socket.socket) -> None:
+    """Has the kernel notice a peer that fell silent, also while it is asked nothing."""
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    options = {"TCP_KEEPIDLE": 3, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": SILENT_S * 1000}
+    for name, value in options.items():
+        if hasattr(socket, name):  # not every system has all of them
+            peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+async def _open(endpoint: Endpoint, protocol: _Socket) -> None:
     context = ssl.create_default_context() if endpoint.tls else None
     loop = asyncio.get_running_loop()
-    await loop.create_connection(lambda: socket, endpoint.host, endpoint.port, ssl=context)
+    async with asyncio.timeout(CONNECT_S):
+        await loop.create_connection(lambda: protocol, endpoint.host, endpoint.port, ssl=context)
 
 
 class Connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import Protocol, cast
 
 from redis.crc import key_slot
@@ -11,6 +12,15 @@ from ff_core.store.connection import ConnectionLost, Endpoint
 from ff_core.store.node import Node
 
 SLOTS = 16384
+
+#: Keys whose slot is remembered: more than there are partitions, not all channels of single executions.
+REMEMBERED = 16_384
+
+
+@functools.lru_cache(REMEMBERED)
+def slot_of(key: str) -> int:
+    """The slot of a key."""
+    return int(key_slot(key.encode()))
 
 
 class Topology(Protocol):
@@ -63,16 +73,13 @@ class Cluster:
         self._seed = seed
         self._nodes: dict[tuple[str, int], Node] = {}
         self._slots: list[Node | None] = [None] * SLOTS
-        self._slot_of: dict[str, int] = {}
         self._refreshing: asyncio.Task[None] | None = None
         self._known = False
 
     async def node_of(self, key: str) -> Node:
         if not self._known:
             await self.refresh()
-        slot = self._slot_of.get(key)
-        if slot is None:
-            slot = self._slot_of[key] = key_slot(key.encode())
+        slot = slot_of(key)
         node = self._slots[slot]
         if node is None:
             await self.refresh()
