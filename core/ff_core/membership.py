@@ -29,6 +29,7 @@ class Membership:
         self._service = service
         self._member = member
         self._ttl_ms = ttl_ms
+        self._has_left = False
         self._listeners: list[Callable[[Members], None]] = []
         self.members: Members = []
         """The live ones, in the order of their ids, as of the last beat."""
@@ -38,7 +39,9 @@ class Membership:
         self._listeners.append(listener)
 
     async def beat(self) -> None:
-        """One heartbeat."""
+        """One heartbeat; none any more once it left."""
+        if self._has_left:
+            return
         members = await self._backend.member_beat(
             self._service, self._member, self._ttl_ms, self._backend.library
         )
@@ -55,6 +58,7 @@ class Membership:
 
     async def leave(self) -> None:
         """Says good-bye, so that the others need not wait."""
+        self._has_left = True
         try:
             await self._backend.member_beat(self._service, self._member, 0, "")
         except EngineError as error:

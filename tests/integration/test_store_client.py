@@ -337,8 +337,9 @@ async def test_a_bulk_keeps_its_order_over_partitions_and_batches(engine: Engine
     assert (await engine.describe(made[1777])).text("kind") == "k1777"
 
 
-async def test_the_same_call_again_makes_nothing_new(engine: Engine) -> None:
-    item = new()
+@pytest.mark.parametrize("key", ["", "order-1"])
+async def test_the_same_call_again_makes_nothing_new(engine: Engine, key: str) -> None:
+    item = new(idempotency_key=key)
     [first] = await engine.backend.execution_create([item])
     [again] = await engine.backend.execution_create([item])
 

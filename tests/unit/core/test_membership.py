@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ff_core.membership import Ownership, owned_partitions, parse_partitions
+from ff_core.backend import EngineBackend
+from ff_core.membership import Membership, Ownership, owned_partitions, parse_partitions
 from ff_core.worker import Member
 
 MEMBERS = st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=8, unique=True)
@@ -70,6 +73,34 @@ def test_partitions_are_shared_about_evenly(count: int) -> None:
 def test_who_is_not_a_member_owns_nothing() -> None:
     assert owned_partitions("stranger", ["a", "b"], 64) == frozenset()
     assert owned_partitions("stranger", [], 64) == frozenset()
+
+
+class Registry:
+    """Who said to be there."""
+
+    library = "ff_1"
+
+    def __init__(self) -> None:
+        self.members: dict[str, Member] = {}
+
+    async def member_beat(self, _service: str, member: Member, ttl_ms: int, _library: str) -> list[Member]:
+        if ttl_ms:
+            self.members[member.member_id] = member
+        else:
+            self.members.pop(member.member_id, None)
+        return list(self.members.values())
+
+
+async def test_who_left_does_not_come_back_with_the_next_beat() -> None:
+    registry = Registry()
+    membership = Membership(cast("EngineBackend", registry), "gateway", Member("g1", "host:1"), 1000)
+    await membership.beat()
+    assert list(registry.members) == ["g1"]
+
+    await membership.leave()
+    await membership.beat()
+
+    assert registry.members == {}
 
 
 def test_ownership_follows_the_members() -> None:

@@ -36,8 +36,9 @@ class ExecutionFunctions(Functions):
         results: list[Created | EngineError] = []
         for item, verdict in zip(items, cast("list[list[Any]]", reply), strict=True):
             if verdict[0] == b"OK":
-                # Without a key "it exists already" can only be our own repeated call.
-                results.append(Created(text(verdict[1]), bool(verdict[2]) and bool(item.idempotency_key)))
+                # Ids are minted for one submission, so one that exists already is our own repeated call's.
+                first = text(verdict[1])
+                results.append(Created(first, first != item.execution_id))
             else:
                 first = text(verdict[1])
                 results.append(
