@@ -66,6 +66,10 @@ class Sessions:
             keys.gateway_channel(self._gateway_id), self._on_notice, sharded=False
         )
 
+    def of(self, worker_id: str) -> OpenSession | None:
+        """The session of a worker that is open here."""
+        return self._by_worker.get(worker_id)
+
     def add(self, opened: OpenSession) -> OpenSession | None:
         """Registers a session; gives the one of the same worker that it replaces."""
         worker_id = opened.session.worker_id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, cast
 
 import pytest
@@ -29,13 +29,31 @@ class Store:
 
     def __init__(self) -> None:
         self.workers: dict[str, str] = {}
+        self.released: list[bytes] = []
         self.is_away = False
+        self.hints = self
+        self._notify: Callable[[bytes], None] = print
+
+    async def listen(self, _channel: str, listener: Callable[[bytes], None], *, sharded: bool) -> None:
+        assert not sharded
+        self._notify = listener
 
     async def worker_open(self, worker: Any, _ttl_ms: int) -> None:
+        """The notice to the older session's gateway is there before the answer is."""
+        before = self.workers.get(worker.worker_id)
         self.workers[worker.worker_id] = worker.session_id
+        if before is not None:
+            self._notify(f"superseded {worker.worker_id} {before} ".encode())
+            for _ in range(5):
+                await asyncio.sleep(0)
 
     async def worker_close(self, worker_id: str, session_id: str) -> None:
-        assert self.workers.pop(worker_id) == session_id
+        if self.workers.get(worker_id) == session_id:
+            del self.workers[worker_id]
+
+    async def lease_release(self, leases: Sequence[bytes]) -> list[None]:
+        self.released += leases
+        return [None] * len(leases)
 
     async def lease_renew(self, leases: Sequence[bytes], *_: object) -> list[None]:
         if self.is_away:
@@ -56,15 +74,16 @@ class Gateway:
 
     def stream(self) -> AsyncIterator[pb.SessionResponse]:
         opened = SessionStream(self._backend, self.book, self.sessions, POLICY, "gateway-1")
-        return opened.run(self._requests())
+        return opened.run(self._requests(self.said))
 
     def hello(self, *held: bytes, credit: int = 0) -> None:
         pools = [pb.Pool(lanes=["a"], slots=4)]
         hello = pb.Hello(worker_id="w", pools=pools, held_leases=held)
         self.said.put_nowait(pb.SessionRequest(hello=hello, credits=[pb.Credit(pool=0, limit=credit)]))
 
-    async def _requests(self) -> AsyncIterator[pb.SessionRequest]:
-        while (message := await self.said.get()) is not None:
+    @staticmethod
+    async def _requests(said: asyncio.Queue[pb.SessionRequest | None]) -> AsyncIterator[pb.SessionRequest]:
+        while (message := await said.get()) is not None:
             yield message
 
 
@@ -114,3 +133,25 @@ async def test_the_slots_of_a_worker_that_is_sent_away_are_free_no_more(gateway:
     assert [message async for message in stream] == []
     await draining
     assert (demand.free, demand.slots) == (0, 0)
+
+
+async def test_what_the_older_session_was_granted_goes_back_though_it_ended_first(gateway: Gateway) -> None:
+    await gateway.sessions.listen()
+    gateway.hello(credit=3)
+    older = gateway.stream()
+    await anext(older)
+    following = asyncio.ensure_future(anext(older))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    [demand] = gateway.book.demands
+    gateway.book.distribute([(demand.demand_id, Grant(LEASE, "k", b"", 0, 0, ""))])
+    assert (await following).grants[0].lease == LEASE
+    following = asyncio.ensure_future(anext(older))
+
+    gateway.said = asyncio.Queue()
+    gateway.hello(credit=3)
+    assert (await anext(gateway.stream())).HasField("welcome")
+
+    with pytest.raises(EngineError):
+        await following
+    assert gateway.store.released == [LEASE]

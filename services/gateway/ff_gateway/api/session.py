@@ -89,8 +89,9 @@ class SessionStream:
     async def _welcome(self, opened: OpenSession, hello: pb.Hello) -> pb.Welcome:
         """Registers the worker and sorts out which of its leases it still has."""
         session = opened.session
+        before = self._sessions.of(session.worker_id)  # the notice that ends it may be here before the answer
         await self._backend.worker_open(_record(session, hello, self._gateway_id), self._policy.worker_ttl_ms)
-        before = self._sessions.add(opened)
+        before = self._sessions.add(opened) or before
         policy = self._policy
         welcome = pb.Welcome(
             session_id=session.session_id,
