@@ -80,7 +80,9 @@ do
       flat[#flat + 1] = cjson.encode(x)
       -- A lease that ended although the execution goes on becomes a record of its history.
       if ended and not ff.TERMINAL[x.state] then
-        redis.call('HSET', ff.key(prefix, 'history', id), x.epoch, cjson.encode(ended))
+        local history = ff.key(prefix, 'history', id)
+        redis.call('HSET', history, x.epoch, cjson.encode(ended))
+        redis.call('HDEL', history, x.epoch - ff.HISTORY_KEPT)
       end
     end
     if #flat > 0 then

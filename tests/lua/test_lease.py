@@ -159,3 +159,13 @@ def test_progress_is_recorded_under_the_lease(scenario: Scenario) -> None:
         "percent": 40, "message": "more", "at": scenario.engine.now_ms,
     }  # fmt: skip
     assert scenario.published(f"watch:{grant.id}")[-1] == b"progress"
+
+
+def test_an_execution_remembers_its_newest_leases_only(scenario: Scenario) -> None:
+    id = scenario.create()
+    for _ in range(205):
+        [grant] = scenario.claim()
+        scenario.call("lease_release", grant.lease)
+
+    assert sorted(map(int, scenario.history(id))) == list(range(6, 206))
+    scenario.assert_sound()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
+from ff_core.errors import EngineError
 from ff_core.store.connection import ConnectionLost, Subscription
 from ff_core.store.node import Node
 from ff_core.store.topology import Topology
@@ -51,7 +52,7 @@ class Hints:
             await asyncio.shield(self._joining[channel])
 
     async def _join(self, channel: str) -> None:
-        with contextlib.suppress(ConnectionLost):  # the keeper subscribes once it is connected
+        with contextlib.suppress(ConnectionLost, EngineError):  # the keeper subscribes once it is connected
             await self._subscribe(channel)
 
     def _joined(self, channel: str, joining: asyncio.Task[None]) -> None:
@@ -103,7 +104,7 @@ class Hints:
             try:
                 socket = await Subscription.open(node.endpoint, self._deliver, self._on_dropped)
             except OSError:
-                if not await self._topology.serves(node):
+                if not await self._serves(node):
                     del self._keepers[node]
                     self._move(self._listeners)
                     return
@@ -123,10 +124,17 @@ class Hints:
                 socket.close()
             await asyncio.sleep(pause)
 
+    async def _serves(self, node: Node) -> bool:
+        """Whether the node still has a place in the cluster; while nobody can say, it has."""
+        try:
+            return await self._topology.serves(node)
+        except (ConnectionLost, EngineError):
+            return True
+
     async def _resubscribe(self, node: Node, socket: Subscription) -> None:
         mine: dict[bool, list[str]] = {True: [], False: []}
         for channel, sharded in list(self._sharded.items()):
-            with contextlib.suppress(ConnectionLost):
+            with contextlib.suppress(ConnectionLost, EngineError):
                 if await self._topology.node_of(channel) is node:
                     mine[sharded].append(channel)
         self._sockets[node] = socket
@@ -152,7 +160,7 @@ class Hints:
                 await asyncio.gather(
                     *(self._subscribe(channel) for channel in channels if channel in self._listeners)
                 )
-            except ConnectionLost:
+            except (ConnectionLost, EngineError):  # nobody answers, or lets us in, just now
                 self._homeless |= channels
             if self._homeless:  # nobody knows yet where the slot went
                 await asyncio.sleep(0.05)

@@ -101,6 +101,11 @@ class DemandBook:
         return list(self._by_profile.values())
 
     @property
+    def schedulers(self) -> int:
+        """How many schedulers hear of the demand."""
+        return len(self._links)
+
+    @property
     def has_scheduler(self) -> bool:
         """Whether anyone hears of the demand."""
         return bool(self._links)

@@ -74,12 +74,12 @@ class SchedulerLink:
                 async for message in call:
                     if message.scheduler_id:
                         self._book.connect(self)
-                        CONNECTED.inc()
+                        CONNECTED.set(self._book.schedulers)
                     self._receive(message)
             finally:
                 writer.cancel()
                 self._book.disconnect(self)
-                CONNECTED.set(0) if not self._book.has_scheduler else CONNECTED.dec()
+                CONNECTED.set(self._book.schedulers)
 
     def _receive(self, message: pb.DispatchResponse) -> None:
         grants = []

@@ -159,6 +159,7 @@ LOOK = [
     Case("ListExecutions", page(token(None, "x")), "page_token"),
     Case("ListExecutions", page(token(NAN, "x")), "page_token"),
     Case("ListExecutions", page(token(10**400, "x")), "page_token"),
+    Case("ListExecutions", page(token(1.0, "\ud800")), "page_token"),
     Case("ListExecutions", page(token(1.0, "x", namespace="other")), "page_token"),
     Case("ReadOutput", out.ReadOutputRequest(execution_id=UNKNOWN, after="x"), "after"),
     Case("ReadOutput", out.ReadOutputRequest(execution_id=UNKNOWN, after="1-1\n"), "after"),

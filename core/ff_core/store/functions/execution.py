@@ -32,7 +32,10 @@ class ExecutionFunctions(Functions):
         args: list[Argument] = []
         for item in items:
             args += _create_arguments(item)
-        reply = await self.client.fcall("execution_create", keys.anchor(partition), *args)
+        try:
+            reply = await self.client.fcall("execution_create", keys.anchor(partition), *args)
+        except EngineError as error:  # one partition that is away must not hide what the others created
+            return [error] * len(items)
         results: list[Created | EngineError] = []
         for item, verdict in zip(items, cast("list[list[Any]]", reply), strict=True):
             if verdict[0] == b"OK":

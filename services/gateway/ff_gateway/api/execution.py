@@ -218,7 +218,7 @@ def _position(request: pb.ListExecutionsRequest) -> tuple[float, str] | None:
     try:
         raw = base64.urlsafe_b64decode(request.page_token + "=" * (-len(request.page_token) % 4))
         question, score, execution_id = json.loads(raw)
-        position = float(score), str(execution_id)
+        position = float(score), str(execution_id).encode("ascii").decode()
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise invalid("page_token", "not one of ours") from error
     if question != _question(request):

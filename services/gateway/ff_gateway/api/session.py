@@ -54,6 +54,8 @@ class SessionStream:
         reader: asyncio.Task[None] | None = None
         try:
             yield pb.SessionResponse(welcome=await self._welcome(opened, first.hello))
+            if self._sessions.is_leaving:  # welcomed while the others were sent away
+                raise EngineError(ErrorCode.SHUTTING_DOWN)
             demands = self._join(session)
             reader = asyncio.ensure_future(self._read(requests, first, opened, demands))
             while not opened.ended.is_set():
