@@ -98,9 +98,7 @@ do
     local prefix, now, replies = ff.prefix(keys[1]), ff.now_ms(), {}
     ff.preload_leases(prefix, args)
     for i = 1, #args do
-      local id, attempt, epoch, lease_id = ff.parse_lease(args[i])
-      local x = id and ff.load(prefix, id)
-      local refusal = not id and 'INVALID_ARGUMENT' or ff.lease_refusal(x, attempt, epoch, lease_id, now)
+      local x, refusal = ff.leased(prefix, args[i], now)
       if not refusal then
         ff.release(x, now)
       end

@@ -134,7 +134,8 @@ do
 
   ------------------------------------------------------------------------------------------------------- indexes
 
-  -- Higher priority first, then older first. Retried and returned work keeps its place.
+  -- Higher priority first, then older first. Retried and returned work keeps its place. Exact, because the highest
+  -- priority, 9000e12, and milliseconds stay below 2^53.
   function ff.score(x)
     return -(x.priority * 1e12) + x.created_at
   end

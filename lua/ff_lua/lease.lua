@@ -42,12 +42,7 @@ do
   end
 
   local function renew_one(prefix, token, worker, holder, ttl_ms, now)
-    local id, attempt, epoch, lease_id = ff.parse_lease(token)
-    if not id then
-      return 'INVALID_ARGUMENT'
-    end
-    local x = ff.load(prefix, id)
-    local refusal = ff.lease_refusal(x, attempt, epoch, lease_id, now)
+    local x, refusal = ff.leased(prefix, token, now)
     if refusal then
       return refusal
     end
@@ -55,7 +50,7 @@ do
     ff.place(x, 'leased', x.expires_at)
     ff.save(x)
     if x.cancel_at then
-      local stop_at = redis.call('ZSCORE', prefix .. 'deadline', id)
+      local stop_at = redis.call('ZSCORE', prefix .. 'deadline', x.id)
       return 'CANCEL ' .. (stop_at or string.format('%.0f', now)) .. ' ' .. (x.cancel_reason or '')
     end
     return 'OK'

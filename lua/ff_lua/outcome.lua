@@ -118,12 +118,7 @@ do
   end
 
   local function finish_one(prefix, worker, token, operation, a, at, now)
-    local id, attempt, epoch, lease_id = ff.parse_lease(token)
-    if not id then
-      return { 'INVALID_ARGUMENT' }
-    end
-    local x = ff.load(prefix, id)
-    local refusal = ff.lease_refusal(x, attempt, epoch, lease_id, now)
+    local x, refusal, epoch, lease_id = ff.leased(prefix, token, now)
     if refusal then
       local answer = x and first_answer(x, epoch, lease_id)
       return answer and { 'OK', answer } or { refusal }
@@ -157,12 +152,7 @@ do
   end
 
   local function progress_one(prefix, token, percent, message, now)
-    local id, attempt, epoch, lease_id = ff.parse_lease(token)
-    if not id then
-      return 'INVALID_ARGUMENT'
-    end
-    local x = ff.load(prefix, id)
-    local refusal = ff.lease_refusal(x, attempt, epoch, lease_id, now)
+    local x, refusal = ff.leased(prefix, token, now)
     if refusal then
       return refusal
     end

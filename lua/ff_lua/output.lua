@@ -40,17 +40,12 @@ do
   -- codes EXECUTION_NOT_FOUND LEASE_STALE LEASE_EXPIRED LEASE_REVOKED OUTPUT_CLOSED OUTPUT_GAP INVALID_ARGUMENT
   local function output_append(keys, args)
     local prefix, now = ff.prefix(keys[1]), ff.now_ms()
-    local id, attempt, epoch, lease_id = ff.parse_lease(args[1])
-    if not id then
-      return { 'INVALID_ARGUMENT', 0 }
-    end
-    local x = ff.load(prefix, id)
-    local refusal = ff.lease_refusal(x, attempt, epoch, lease_id, now)
+    local x, refusal = ff.leased(prefix, args[1], now)
     if refusal then
       return { x and ff.TERMINAL[x.state] and 'OUTPUT_CLOSED' or refusal, 0 }
     end
     local last = x.frame_number or 0
-    local key, code, frames, bytes = ff.key(prefix, 'output', id), 'OK', 0, 0
+    local key, code, frames, bytes = ff.key(prefix, 'output', x.id), 'OK', 0, 0
     for i = 2, #args, FRAME do
       local number = tonumber(args[i])
       if number > last + 1 then
@@ -58,7 +53,7 @@ do
         break
       elseif number == last + 1 then
         redis.call(
-          'XADD', key, '*', 'attempt', attempt, 'number', number, 'kind', args[i + 1], 'data', args[i + 2]
+          'XADD', key, '*', 'attempt', x.attempt, 'number', number, 'kind', args[i + 1], 'data', args[i + 2]
         )
         last, frames, bytes = number, frames + 1, bytes + #args[i + 2]
       end

@@ -17,10 +17,8 @@ local function register(name, body)
 end
 
 do
-
   ff.EVENTS_KEPT = '10000' -- per partition; the bound of the durable feed
   ff.HISTORY_KEPT = 200 -- ended leases an execution remembers, the newest
-  ff.MAX_PRIORITY = 9000 -- keeps score exact: 9000e12 + ms is below 2^53
 
   ff.DEFAULTS = {
     max_attempts = 4,

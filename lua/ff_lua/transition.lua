@@ -67,13 +67,6 @@ do
 
   -------------------------------------------------------------------------------------------------------- leases
 
-
-  -- The parts of a lease token: execution id, attempt, epoch, lease id. Nil when it is none.
-  function ff.parse_lease(token)
-    local id, attempt, epoch, lease_id = string.match(token, '^([%x%-]+):(%d+):(%d+):(%w+)$')
-    return id, tonumber(attempt), tonumber(epoch), lease_id
-  end
-
   -- Whether the token is the lease in force. Gives nil, or the code to answer.
   function ff.lease_refusal(x, attempt, epoch, lease_id, now)
     if not x then
@@ -89,6 +82,18 @@ do
       return 'LEASE_STALE'
     end
     return x.expires_at <= now and 'LEASE_EXPIRED' or nil
+  end
+
+  -- The execution that a lease token names, and the code to answer unless that lease is in force; then the token's
+  -- epoch and lease id.
+  function ff.leased(prefix, token, now)
+    local id, attempt, epoch, lease_id = string.match(token, '^([%x%-]+):(%d+):(%d+):(%w+)$')
+    if not id then
+      return nil, 'INVALID_ARGUMENT'
+    end
+    local x = ff.load(prefix, id)
+    epoch = tonumber(epoch)
+    return x, ff.lease_refusal(x, tonumber(attempt), epoch, lease_id, now), epoch, lease_id
   end
 
   -- Tells the gateway that holds the lease in force: "<word> <lease> <text>".
