@@ -46,11 +46,6 @@ class Output:
         self._moved = asyncio.Event()
 
     @property
-    def is_flushed(self) -> bool:
-        """Whether nothing is left to store."""
-        return not self._frames
-
-    @property
     def has_unsent(self) -> bool:
         """Whether there are frames for the next message."""
         return self._last > self._sent_through and self._error is None
