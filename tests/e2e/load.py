@@ -115,6 +115,12 @@ class Load:
         self.disturbances.frozen.add(worker.pid)
         worker.kill(signal.SIGSTOP)
 
+    async def bury(self, worker: WorkerProcess) -> int:
+        """Waits until a worker dies by itself, writes that down, and returns its exit status."""
+        status = await worker.wait()
+        self.disturbances.killed[worker.pid] = time.monotonic()
+        return status
+
     async def stop_workers(self) -> None:
         """Ends all that still run, at once."""
         for worker in self.workers:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from flowfabric import State
+from flowfabric import Policy, State
 from flowfabric._stack import ServiceProcess
+from tests.e2e.history import read_events
 from tests.e2e.load import FRAMES, open_load
-from tests.e2e.waiting import eventually, until_state
+from tests.e2e.waiting import eventually, until_state, until_terminal
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -75,6 +76,32 @@ async def test_a_worker_frozen_past_its_leases_changes_nothing_when_it_wakes(tmp
 
         await eventually(is_back_at_work)
         await load.check()
+
+
+async def test_work_that_kills_its_worker_fails_at_its_cap_and_takes_no_other_with_it(tmp_path: Path) -> None:
+    async with open_load(tmp_path) as load:
+        [worker] = await load.start_workers(1)
+        held = await load.submit(4, is_held=True)
+        for execution_id in held:
+            await until_state(load.client, execution_id, State.ACTIVE)
+
+        pill = await load.client.submit("poison", 66, policy=Policy(max_reclaims=2))
+        for _ in range(3):
+            assert await load.bury(worker) == 66
+            await worker.start()
+        poison = await until_terminal(load.client, pill.execution_id)
+
+        assert (poison.state, poison.reclaims, poison.failed_attempts) == (State.FAILED, 3, 0)
+        assert poison.failure is not None
+        assert (poison.failure.type, poison.failure.category) == ("max_reclaims", "infra_crash")
+        # Released, for its worker never got to confirm it: that must count toward the cap as well.
+        events = read_events(load.valkey.call)[pill.execution_id]
+        lives = ["claimed", "released"] * 2 + ["claimed", "lease_expired"]
+        assert [event.name for event in events] == ["created", *lives, "failed"]
+        assert events[-1].detail == "max_reclaims"
+        load.release()
+        shown = await load.check()
+        assert all(one.execution.reclaims >= 1 for one in shown.values())
 
 
 @pytest.mark.parametrize("service", ["gateway", "scheduler", "scanners"])

@@ -63,10 +63,16 @@ async def recorded_work(order: Order, context: Context) -> str:
     return hashlib.sha256(order.text.encode()).hexdigest()
 
 
+@task
+async def poison(status: int) -> None:
+    """Takes its whole process with it, before anything could be said of it."""
+    os._exit(status)
+
+
 async def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     await Worker(
-        [recorded_work],
+        [recorded_work, poison],
         slots=int(os.environ["SLOTS"]),
         worker_id=os.environ["WORKER_ID"],
         namespace=os.environ["NAMESPACE"],
