@@ -2,14 +2,29 @@
 -- really due: two scanners on one partition are harmless. All answer {changed, next due time in ms or ""}.
 do
 
-  -- Calls handle(x) for up to `limit` due entries of an index or timer; an entry without execution is dropped.
-  local function each_due(prefix, index, limit, now, handle)
+  local function is_in(x, index)
+    return x.index == index
+  end
+
+  local function is_active(x)
+    return x.state == 'active'
+  end
+
+  local function is_open(x)
+    return not ff.TERMINAL[x.state]
+  end
+
+  -- Calls act(x, now) for up to the limit of due entries of an index or timer; an entry that should not be there is
+  -- dropped.
+  local function each_due(keys, args, index, is_due, act)
+    local prefix, now, limit = ff.prefix(keys[1]), ff.now_ms(), tonumber(args[1])
     local key, changed = prefix .. index, 0
     local ids = redis.call('ZRANGE', key, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
     ff.preload(prefix, ids)
     for _, id in ipairs(ids) do
       local x = ff.load(prefix, id)
-      if x and handle(x) then
+      if x and is_due(x, index) then
+        act(x, now)
         changed = changed + 1
       else
         redis.call('ZREM', key, id)
@@ -29,14 +44,7 @@ do
   -- gives {changed, next due}
   -- codes none
   local function offer_expire(keys, args)
-    local prefix, now = ff.prefix(keys[1]), ff.now_ms()
-    return each_due(prefix, 'offered', tonumber(args[1]), now, function(x)
-      if x.state ~= 'active' or x.index ~= 'offered' then
-        return false
-      end
-      ff.forfeit(x, now)
-      return true
-    end)
+    return each_due(keys, args, 'offered', is_in, ff.forfeit)
   end
 
   -- Puts executions whose lease ran out back in their queues.
@@ -46,13 +54,8 @@ do
   -- gives {changed, next due}
   -- codes none
   local function lease_expire(keys, args)
-    local prefix, now = ff.prefix(keys[1]), ff.now_ms()
-    return each_due(prefix, 'leased', tonumber(args[1]), now, function(x)
-      if x.state ~= 'active' or x.index ~= 'leased' then
-        return false
-      end
+    return each_due(keys, args, 'leased', is_in, function(x, now)
       ff.reclaim(x, 'LEASE_EXPIRED', now)
-      return true
     end)
   end
 
@@ -63,15 +66,10 @@ do
   -- gives {changed, next due}
   -- codes none
   local function delayed_promote(keys, args)
-    local prefix, now = ff.prefix(keys[1]), ff.now_ms()
-    return each_due(prefix, 'delayed', tonumber(args[1]), now, function(x)
-      if x.state ~= 'delayed' or x.index ~= 'delayed' then
-        return false
-      end
+    return each_due(keys, args, 'delayed', is_in, function(x)
       ff.to_waiting(x, 'promote', x.attempt_state)
       ff.save(x)
       ff.event(x, 'promoted')
-      return true
     end)
   end
 
@@ -82,17 +80,12 @@ do
   -- gives {changed, next due}
   -- codes none
   local function attempt_expire(keys, args)
-    local prefix, now = ff.prefix(keys[1]), ff.now_ms()
-    return each_due(prefix, 'attempt_timeout', tonumber(args[1]), now, function(x)
-      if x.state ~= 'active' then
-        return false
-      end
+    return each_due(keys, args, 'attempt_timeout', is_active, function(x, now)
       ff.tell_holder(x, 'lost', 'LEASE_REVOKED')
       ff.fail(x, {
         type = 'attempt_timeout', message = 'the attempt took longer than ' .. x.attempt_timeout_ms .. ' ms',
         category = 'timeout', final = false, ending = 'attempt_timeout', code = 'LEASE_REVOKED',
       }, now)
-      return true
     end)
   end
 
@@ -103,14 +96,9 @@ do
   -- gives {changed, next due}
   -- codes none
   local function deadline_expire(keys, args)
-    local prefix, now = ff.prefix(keys[1]), ff.now_ms()
-    return each_due(prefix, 'deadline', tonumber(args[1]), now, function(x)
-      if ff.TERMINAL[x.state] then
-        return false
-      end
+    return each_due(keys, args, 'deadline', is_open, function(x, now)
       if x.cancel_at then
-        ff.cancel_now(x, 'cancel', now)
-        return true
+        return ff.cancel_now(x, 'cancel', now)
       end
       if x.state == 'active' then
         ff.tell_holder(x, 'lost', 'LEASE_REVOKED')
@@ -122,7 +110,6 @@ do
       ff.to_terminal(x, 'expire', 'expired', now)
       ff.save(x)
       ff.event(x, 'expired')
-      return true
     end)
   end
 
