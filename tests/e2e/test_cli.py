@@ -391,3 +391,20 @@ def test_dev_goes_on_without_a_worker_that_cannot_start(shop: Path, tmp_path: Pa
         dev.read_until("there is no module no_such_module")
         dev.read_until("worker-0 ended with status 2")
         assert dev.interrupt() == 0
+
+
+def test_dev_tells_programs_in_json_lines_all_the_way(shop: Path, tmp_path: Path) -> None:
+    with run_dev(shop, "--json", "--workers", "shop_of_e2e:tasks", "--data", str(tmp_path / "data")) as dev:
+        dev.read_until('"process":"dev","event":"ready"')
+        ready = json.loads(dev.seen[-1])
+        cli = Cli({"FF_ADDR": ready["grpc"][0], "FF_API_TOKEN": "secret"})
+        execution_id = cli.submit("boom", "--max-attempts", "1")
+        dev.read_until("attempt_failed")
+        failed = json.loads(dev.seen[-1])
+        assert dev.interrupt() == 0
+
+    assert ready["data"] == str(tmp_path / "data")
+    assert (failed["process"], failed["level"]) == ("worker-0", "warning")
+    assert (failed["execution"], failed["kind"]) == (execution_id, "boom")
+    assert failed["exception"].endswith("ValueError: no good")
+    assert all(json.loads(line)["process"] for line in dev.seen)

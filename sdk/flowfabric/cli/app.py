@@ -5,8 +5,9 @@ from __future__ import annotations
 import typer
 
 from flowfabric._worker import sdk_version
-from flowfabric.cli.command import Address, Namespace, Target, Token
+from flowfabric.cli.command import Address, AsJson, Namespace, Target, Token
 from flowfabric.cli.dev import dev
+from flowfabric.cli.document import print_document
 from flowfabric.cli.execution import get, list_executions, result, tail, watch
 from flowfabric.cli.operation import lanes, workers
 from flowfabric.cli.steering import cancel, change_priority, replay, revoke, tags
@@ -30,9 +31,12 @@ def root(
     ctx.obj = Target(address, token, namespace)  # the SDK reads the variables for what is not given
 
 
-def version() -> None:
+def version(*, as_json: AsJson = False) -> None:
     """Print the version."""
-    typer.echo(sdk_version())
+    if as_json:
+        print_document({"version": sdk_version()})
+    else:
+        typer.echo(sdk_version())
 
 
 RUN, SUBMIT, LOOK, STEER = "Run", "Submit", "Look", "Steer"

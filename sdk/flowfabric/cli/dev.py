@@ -21,8 +21,8 @@ from rich.console import Console
 from flowfabric._channel import DEFAULT_ADDRESS
 from flowfabric._stack import ServiceProcess, Stack, StackError
 from flowfabric._valkey import HOST, ValkeyError
-from flowfabric.cli.command import Target, fail, run, targeted
-from flowfabric.cli.log_view import LogView
+from flowfabric.cli.command import AsJson, Target, fail, run, targeted
+from flowfabric.cli.log_view import JsonView, LogView, View, Whereabouts
 from flowfabric.cli.worker_process import WorkerProcess
 
 GRPC_PORT = int(DEFAULT_ADDRESS.rpartition(":")[2])
@@ -40,6 +40,7 @@ def dev(
     http_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of HTTP; 0 for any.")] = HTTP_PORT,
     data: Annotated[Path, typer.Option(help="Where the data is kept.")] = Path(".flowfabric"),
     replicas: Annotated[int, typer.Option(min=1, max=16, help="Processes of each service.")] = 1,
+    as_json: AsJson = False,
 ) -> None:
     """Run the whole engine on this machine until Ctrl-C; the next start goes on with the same data."""
     env = {"FF_GRPC_ADDR": f"{HOST}:{port}", "FF_LISTEN_ADDR": f"{HOST}:{http_port}"}
@@ -48,12 +49,11 @@ def dev(
     worker_env = {"FF_NAMESPACE": target.namespace} if target.namespace else {}
     refuse_taken(port, "--port")
     refuse_taken(http_port, "--http-port")
-    console = Console(highlight=False)
-    view = LogView(console)
+    view: View = JsonView() if as_json else LogView(Console(highlight=False))
     with own(data):
         stack = Stack(replicas, replicas, replicas, env=env, log=view.show, data_dir=data / "valkey")
         try:
-            run(Engine(console, view, stack, data, workers or [], env | worker_env).serve())
+            run(Engine(view, stack, data, workers or [], env | worker_env).serve())
         except (StackError, ValkeyError) as error:
             typer.echo(f"STACK_FAILED: {error}", err=True)
             raise typer.Exit(1) from None
@@ -102,8 +102,7 @@ def own(data: Path) -> Iterator[None]:
 class Engine:
     """A stack and workers that stay up."""
 
-    console: Console
-    view: LogView
+    view: View
     stack: Stack
     data: Path
     apps: Sequence[str]
@@ -123,7 +122,7 @@ class Engine:
                 workers = self._workers()
                 for worker in workers:
                     await worker.start()
-                self._welcome()
+                self.view.welcome(self._whereabouts())
                 async with asyncio.TaskGroup() as watches:
                     for service in self.stack.processes.values():
                         watches.create_task(self._keep(service))
@@ -140,7 +139,7 @@ class Engine:
     def _workers(self) -> list[WorkerProcess]:
         env = self.env | {"FF_ADDR": self.stack.address}
         return [
-            WorkerProcess(f"worker-{number}", [app], env, self.view.show)
+            WorkerProcess(f"worker-{number}", [app, "--json"], env, self.view.show)
             for number, app in enumerate(self.apps)
         ]
 
@@ -161,29 +160,15 @@ class Engine:
             await asyncio.gather(*(worker.stop(grace=0) for worker in workers))
             await self.stack.stop(grace=0)
 
-    def _welcome(self) -> None:
-        stack = self.stack
-        assert stack.valkey is not None
-        gateways = [each for each in stack.processes.values() if each.service == "gateway"]
-        is_usual = stack.address == DEFAULT_ADDRESS
-        lines = [
-            "",
-            "FlowFabric is up.",
-            f"  gRPC    {', '.join(each.addresses['grpc'] for each in gateways)}",
-            f"  HTTP    {', '.join('http://' + each.addresses['http'] for each in gateways)}"
-            "  (REST, /openapi.json, /metrics)",
-            f"  Valkey  {stack.valkey.address}  (data in {self.data})",
-            "",
-            "Next, in another terminal:",
-            *([] if is_usual else [f"  export FF_ADDR={stack.address}"]),
-            "  flowfabric worker MODULE:APP             run your tasks",
-            "  flowfabric submit KIND --input '\"Ada\"'    submit work; --wait prints the result",
-            "  flowfabric list                          see what became of it",
-            "",
-            "Ctrl-C stops everything; the data stays.",
-            "",
-        ]
-        self.console.print("\n".join(lines), markup=False, soft_wrap=True)
+    def _whereabouts(self) -> Whereabouts:
+        assert self.stack.valkey is not None
+        gateways = [each.addresses for each in self.stack.processes.values() if each.service == "gateway"]
+        return Whereabouts(
+            [each["grpc"] for each in gateways],
+            [each["http"] for each in gateways],
+            self.stack.valkey.address,
+            str(self.data),
+        )
 
 
 @contextlib.contextmanager

@@ -12,7 +12,8 @@ import typer
 
 from flowfabric._task import Task
 from flowfabric._worker import Worker
-from flowfabric.cli.command import Target, run, targeted
+from flowfabric.cli.command import AsJson, Target, run, targeted
+from flowfabric.cli.log_line import LogLine
 
 APP_HINT = "MODULE:APP"
 
@@ -34,9 +35,12 @@ def worker(
         list[str] | None, typer.Option(help="What executions may require of it (repeat).")
     ] = None,
     worker_id: Annotated[str | None, typer.Option("--id", help="Unique name; made up unless given.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Run the tasks of a module until Ctrl-C or SIGTERM, which lets running work finish."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    log = logging.StreamHandler(sys.stdout if as_json else sys.stderr)
+    log.setFormatter(LogLine() if as_json else logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[log])
     # For a Worker that is made while its module is imported, and is not told otherwise.
     if target.address:
         os.environ["FF_ADDR"] = target.address

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import socket
 import sys
 from collections.abc import Iterator
@@ -29,7 +30,8 @@ from flowfabric import (
 from flowfabric._worker import sdk_version
 from flowfabric.cli.app import app
 from flowfabric.cli.document import document, execution_document
-from flowfabric.cli.log_view import LogView
+from flowfabric.cli.log_line import LogLine
+from flowfabric.cli.log_view import JsonView, LogView, Whereabouts
 from flowfabric.cli.operation import stuck
 from flowfabric.cli.table import execution_lines, note_on
 from flowfabric.cli.values import parse_duration, parse_tags, read_input
@@ -161,7 +163,6 @@ def test_the_log_view_prints_events_logged_lines_and_anything_else() -> None:
     view.show(
         "scanners-0", '{"event": "scan_failed", "level": "error", "exception": "Traceback\\n  [bold]line"}'
     )
-    view.show("worker-0", "2030-01-01 12:00:01,234 WARNING attempt_failed kind=boom")
     view.show("worker-0", "[red]printed by a task")
     view.say("stopping")
 
@@ -173,11 +174,62 @@ def test_the_log_view_prints_events_logged_lines_and_anything_else() -> None:
         "scanners-0  scan_failed",
         "Traceback",
         "  [bold]line",
-        "worker-0    attempt_failed kind=boom",
         "worker-0    [red]printed by a task",
         "dev         stopping",
     ]
-    assert "12:00:01 worker-0" in out.getvalue()
+
+
+def test_the_view_for_programs_prints_an_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    view = JsonView()
+
+    view.show("gateway-0", '{"event": "ready", "level": "info", "grpc": "a:1"}')
+    view.show("worker-0", "printed by a task")
+    view.say("stopping")
+    view.welcome(Whereabouts(["a:1", "b:1"], ["a:2", "b:2"], "a:3", "data"))
+
+    shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert shown[:2] == [
+        {"process": "gateway-0", "event": "ready", "level": "info", "grpc": "a:1"},
+        {"process": "worker-0", "event": "printed by a task"},
+    ]
+    assert [(line["process"], line["event"]) for line in shown[2:]] == [("dev", "stopping"), ("dev", "ready")]
+    assert (shown[3]["grpc"], shown[3]["http"]) == (["a:1", "b:1"], ["a:2", "b:2"])
+    assert (shown[3]["valkey"], shown[3]["data"]) == ("a:3", "data")
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments", "event", "said"),
+    [
+        ("lease_lost lease=%s attempt=%s", ("1-x", 2), "lease_lost", {"lease": "1-x", "attempt": "2"}),
+        ("done", (), "done", {}),
+        ("packed %s of %s", (1, 2), "packed 1 of 2", {}),
+        ("level=%s", ("high",), "level=high", {}),
+        ("odd level=%s", ("high",), "odd", {}),
+    ],
+)
+def test_a_record_of_the_log_is_a_line_of_json(
+    message: str, arguments: tuple[object, ...], event: str, said: dict[str, str]
+) -> None:
+    record = logging.LogRecord("shop", logging.WARNING, "", 0, message, arguments, None)
+    record.created = NOON.timestamp()
+
+    line = json.loads(LogLine().format(record))
+
+    assert line == said | {
+        "event": event, "level": "warning", "logger": "shop", "timestamp": "2030-01-01T12:00:00+00:00",
+    }  # fmt: skip
+
+
+def test_a_record_with_an_exception_stays_one_line() -> None:
+    try:
+        raise ValueError("no good")
+    except ValueError:
+        record = logging.LogRecord("shop", logging.ERROR, "", 0, "broken", (), sys.exc_info())
+
+    text = LogLine().format(record)
+
+    assert "\n" not in text
+    assert json.loads(text)["exception"].endswith("ValueError: no good")
 
 
 def test_every_command_explains_itself() -> None:
@@ -188,10 +240,12 @@ def test_every_command_explains_itself() -> None:
         explained = invoke(command, "-h")
         assert explained.exit_code == 0
         assert "Usage:" in explained.stdout
+        assert "--json" in explained.stdout
 
 
 def test_the_version_is_that_of_the_sdk() -> None:
     assert invoke("version").stdout == f"{sdk_version()}\n"
+    assert json.loads(invoke("version", "--json").stdout) == {"version": sdk_version()}
 
 
 @pytest.mark.parametrize(
