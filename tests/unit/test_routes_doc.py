@@ -1,0 +1,60 @@
+"""docs/reference/routes.md speaks of routes and fields as they are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from google.api import annotations_pb2
+from google.protobuf.descriptor import FileDescriptor
+
+from flowfabric_api.execution.v1 import execution_pb2
+from flowfabric_api.output.v1 import output_pb2
+from flowfabric_api.worker.v1 import worker_pb2
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "routes.md").read_text()
+ROUTE = re.compile(r"`([A-Z]+ /v1/[^`]+)`")
+FIELD = re.compile(r"`(\w+)`")
+FILES = (execution_pb2.DESCRIPTOR, output_pb2.DESCRIPTOR, worker_pb2.DESCRIPTOR)
+
+
+def routes(file: FileDescriptor) -> set[str]:
+    """Method and path of everything that HTTP reaches."""
+    found = set()
+    for service in file.services_by_name.values():
+        for method in service.methods:
+            rule = method.GetOptions().Extensions[annotations_pb2.http]
+            for each in (rule, *rule.additional_bindings):
+                if verb := each.WhichOneof("pattern"):
+                    found.add(f"{verb.upper()} {getattr(each, verb)}")
+    return found
+
+
+ROUTES = set().union(*map(routes, FILES))
+GONE, KEPT = PAGE.partition("## Routes that are gone")[2].split("## Claiming")
+
+
+def gone(section: str, name: re.Pattern[str]) -> set[str]:
+    """The names in the first column of the tables."""
+    return {found for cell in re.findall(r"^\| (.*?) \|", section, re.M) for found in name.findall(cell)}
+
+
+def test_a_route_that_is_gone_is_gone_and_the_others_are_there() -> None:
+    without = gone(GONE, ROUTE)
+
+    assert without
+    assert without & ROUTES == set()
+    assert set(ROUTE.findall(PAGE)) - without - ROUTES == set()
+
+
+def test_a_field_that_is_gone_is_in_no_claim_and_no_submission() -> None:
+    claims = worker_pb2.DESCRIPTOR.message_types_by_name
+    executions = execution_pb2.DESCRIPTOR.message_types_by_name
+    messages = [claims["ClaimRequest"], claims["ClaimResponse"], claims["Grant"]]
+    messages += [executions["CreateExecutionRequest"], executions["ExecutionSpec"]]
+
+    fields = gone(KEPT, FIELD)
+
+    assert "lane_id" in fields
+    fields.remove("execution_id")  # which a grant has, and a submission has not
+    assert fields & {field.name for message in messages for field in message.fields} == set()
