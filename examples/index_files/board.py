@@ -10,19 +10,12 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from examples.index_files.run import Sight
 from flowfabric import State
+from flowfabric.cli.table import state_text
 
-COLOURS = {
-    State.WAITING: "yellow",
-    State.DELAYED: "yellow",
-    State.ACTIVE: "cyan",
-    State.COMPLETED: "green",
-    State.FAILED: "red",
-    State.CANCELLED: "red",
-    State.EXPIRED: "red",
-}
 SHOWN_ALWAYS = (State.WAITING, State.ACTIVE, State.COMPLETED)
 
 # A plain line each so many percent.
@@ -79,15 +72,14 @@ class Board:
         table.add_column("", justify="right")
         table.add_column("workers")
         table.add_column("leases held", justify="right")
-        left = [
-            (f"[{COLOURS[state]}]{state.value}[/]", str(sight.states[state])) for state in shown(sight)
-        ] + [("[magenta]recovered[/]", str(sight.recovered))]
+        left = [(state_text(state), str(sight.states[state])) for state in shown(sight)]
+        left.append((Text("recovered", "magenta"), str(sight.recovered)))
         right = [
             (f"[red strike]{name}[/] killed" if name == sight.killed else name, str(sight.held[name]))
             for name in self._workers
         ]
         for row in range(max(len(left), len(right))):
-            cells = left[row : row + 1] or [("", "")]
+            cells = left[row : row + 1] or [(Text(), "")]
             table.add_row(*cells[0], *(right[row : row + 1] or [("", "")])[0])
         table.caption = f"[red]{sight.event}[/]" if sight.event else None
         return table

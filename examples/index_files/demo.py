@@ -95,8 +95,8 @@ async def run(console: Console, files: Sequence[File], pace: float | None) -> Su
             for name in WORKERS
         ]
         for worker in workers:
-            exits.push_async_callback(worker.stop)
             await worker.start()
+            exits.push_async_callback(worker.stop)
         client = await exits.enter_async_context(Client(stack.address))
         await wait_for_workers(client, workers)
         began = time.monotonic()

@@ -1,29 +1,23 @@
 """The whole engine on this machine: an embedded Valkey and the services, each a process of its own.
 
 `flowfabric dev`, the demo and the tests run on it. Services are started as `python -m ff_gateway` and so
-on, never imported. Each runs in a session of its own, so that Ctrl-C in a terminal reaches only the
-parent, which then stops the rest in order; if the parent is killed instead, they die with it (Linux).
+on, never imported.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
-import signal
 import sys
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from flowfabric._valkey import ValkeyServer, tied_command
+from flowfabric._child import STOP_GRACE_S, ChildProcess, LogCallback
+from flowfabric._valkey import ValkeyServer
 
 READY_TIMEOUT_S = 30.0
-STOP_GRACE_S = 15.0
-KEPT_LINES = 500
-LONGEST_LINE = 1 << 20
 
 #: The module of each service, and the variables that fix the addresses its "ready" event tells.
 MODULES = {"gateway": "ff_gateway", "scheduler": "ff_scheduler", "scanners": "ff_scanners"}
@@ -33,43 +27,20 @@ ADDRESSES = {
     "scanners": {"ops": "FF_OPS_ADDR"},
 }
 
-LogCallback = Callable[[str, str], None]
-
 
 class StackError(RuntimeError):
     """A service did not start; the message ends with what it printed last."""
 
 
-class ServiceProcess:
-    """One service process: started, watched, killed and restarted."""
+class ServiceProcess(ChildProcess):
+    """One service process, which is started when it says that it is ready."""
 
     def __init__(self, name: str, service: str, env: Mapping[str, str], log: LogCallback | None) -> None:
-        self.name = name
+        super().__init__(name, [sys.executable, "-m", MODULES[service]], env, log)
         self.service = service
         #: What the service listens on, by the names of its "ready" event; kept over restarts.
         self.addresses: dict[str, str] = {}
-        #: The last lines it printed, over restarts.
-        self.lines: deque[str] = deque(maxlen=KEPT_LINES)
-        self._env = dict(env)
-        self._log = log
-        self._process: asyncio.subprocess.Process | None = None
-        self._reader: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
-
-    @property
-    def pid(self) -> int:
-        """Process id of the newest start."""
-        return self._started().pid
-
-    @property
-    def was_started(self) -> bool:
-        """Whether there is, or was, a process."""
-        return self._process is not None
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the process lives; it may be stopped by a signal."""
-        return self._process is not None and self._process.returncode is None
 
     async def start(self) -> None:
         """Starts the process and returns when it says that it is ready.
@@ -77,9 +48,8 @@ class ServiceProcess:
         Raises:
             StackError: It ended, or said nothing in time. It is not running then.
         """
-        if self.is_running:
-            raise StackError(f"{self.name} is running already")
-        await self._launch()
+        await super().start()
+        self._ready.clear()  # no line was heard since
         reader = self._reader
         assert reader is not None
         ready = asyncio.create_task(self._ready.wait())
@@ -95,75 +65,20 @@ class ServiceProcess:
         finally:
             ready.cancel()
 
-    def kill(self, sig: signal.Signals = signal.SIGKILL) -> None:
-        """Sends a signal; one that has ended already gets none."""
-        if self._process is not None and self._process.returncode is None:
-            # Not `send_signal`, which polls first and can take the exit status away from asyncio.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._process.pid, sig)
-
-    async def wait(self) -> int:
-        """Waits for the end and returns the exit status, negative for a signal."""
-        process = self._started()
-        status = await process.wait()
-        if self._reader is not None:
-            # Shielded: a caller who gives up waiting must not stop the reading of the pipe.
-            await asyncio.shield(self._reader)
-        return status
-
-    async def stop(self, grace: float = STOP_GRACE_S) -> int:
-        """Asks the process to drain and end, kills it when that takes too long, and returns its status."""
-        self.kill(signal.SIGTERM)
-        self.kill(signal.SIGCONT)  # one that was paused cannot act on SIGTERM
-        try:
-            async with asyncio.timeout(grace):
-                return await self.wait()
-        except TimeoutError:
-            self.kill()
-            return await self.wait()
-
     async def restart(self) -> None:
         """Ends the process if it still runs and starts it again on the addresses it had."""
         if self.is_running:
             await self.stop()
         await self.start()
 
-    def _started(self) -> asyncio.subprocess.Process:
-        if self._process is None:
-            raise StackError(f"{self.name} has not been started")
-        return self._process
-
-    async def _launch(self) -> None:
-        variables = ADDRESSES[self.service]
-        known = {variables[kind]: address for kind, address in self.addresses.items()}
-        self._ready = asyncio.Event()
-        self._process = await asyncio.create_subprocess_exec(
-            *tied_command([sys.executable, "-m", MODULES[self.service]]),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env=self._env | known,
-            limit=LONGEST_LINE,
-            start_new_session=True,
-        )
-        assert self._process.stdout is not None
-        self._reader = asyncio.create_task(self._read(self._process.stdout, self._ready))
-
-    async def _read(self, stdout: asyncio.StreamReader, ready: asyncio.Event) -> None:
-        while True:
-            try:
-                raw = await stdout.readline()
-            except ValueError:  # a line over the limit, already dropped by the stream
-                raw = b"(a line that was too long)\n"
-            if not raw:
-                return
-            line = raw.decode(errors="replace").rstrip()
-            self.lines.append(line)
-            if self._log is not None:
-                self._log(self.name, line)
-            if not ready.is_set() and (addresses := self._parse_ready(line)) is not None:
-                self.addresses = addresses
-                ready.set()
+    def hear(self, line: str) -> None:
+        """Takes a line; the "ready" event tells the addresses, which the next start will ask for."""
+        super().hear(line)
+        if not self._ready.is_set() and (addresses := self._parse_ready(line)) is not None:
+            variables = ADDRESSES[self.service]
+            self.addresses = addresses
+            self._env |= {variables[kind]: address for kind, address in addresses.items()}
+            self._ready.set()
 
     def _parse_ready(self, line: str) -> dict[str, str] | None:
         """Addresses told by a "ready" event; nothing for any other line."""

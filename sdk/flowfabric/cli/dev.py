@@ -153,6 +153,7 @@ class Engine:
         self.view.say(f"{process.name} ended with status {status}")
 
     async def _stop(self, workers: Sequence[WorkerProcess]) -> None:
+        workers = [worker for worker in workers if worker.was_started]
         try:
             await asyncio.gather(*(worker.stop() for worker in workers))
             await self.stack.stop()
