@@ -44,7 +44,11 @@ class Claimant(Protocol):
 
     @property
     def free(self) -> int:
-        """Grants it will still take."""
+        """Grants it will still take, perhaps more than it has slots."""
+
+    @property
+    def idle(self) -> int:
+        """Slots that run nothing; below zero when it has grants that wait for a slot."""
 
     def accept(self, grant: Grant) -> None:
         """Takes a grant; `free` is one less afterwards."""
@@ -63,11 +67,6 @@ class Demand:
         self.slots = 0
         self.untold = 0
         """Slots that came free since schedulers were last told."""
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether at least half of the slots are taken."""
-        return self.free * 2 <= self.slots
 
     @property
     def is_urgent(self) -> bool:
@@ -182,28 +181,33 @@ class DemandBook:
 def _hand_out(demand: Demand, grants: list[Grant]) -> list[Grant]:
     """Gives each grant to a claimant with a free slot; returns those without one.
 
-    The claimant with the most free slots comes first. While most slots are free it gets one grant, so that
-    the work of few spreads over many; when most are taken it gets a block, because then every worker has
-    enough to do and the messages are what costs.
+    The claimant with the most idle slots comes first, so nobody fetches ahead while another is idle. While
+    most slots are idle it gets one grant, so that the work of few spreads over many. When most run something
+    it gets a block, because then every worker has enough to do and the messages are what costs: one grant for
+    each of its idle slots or, when nobody has any, all that it takes.
     """
     turns = demand.turns
     heap: list[tuple[int, int, Claimant]] = []
+    idle = slots = 0
     while turns and len(heap) < CONSIDERED:
         claimant, _ = turns.popitem(last=False)
         if claimant.free > 0:
-            heap.append((-claimant.free, len(heap), claimant))
+            idle += max(claimant.idle, 0)
+            slots += claimant.slots
+            heap.append((-claimant.idle, len(heap), claimant))
     heapq.heapify(heap)
-    in_blocks = demand.is_busy
+    in_blocks = idle * 2 <= slots
     place = 0
     while place < len(grants) and heap:
         _, order, claimant = heapq.heappop(heap)
-        block = grants[place : place + (claimant.free if in_blocks else 1)]
+        size = min(claimant.idle, claimant.free) if claimant.idle > 0 else claimant.free
+        block = grants[place : place + (size if in_blocks else 1)]
         for grant in block:
             claimant.accept(grant)
         demand.free -= len(block)
         place += len(block)
         if claimant.free > 0:
-            heapq.heappush(heap, (-claimant.free, order, claimant))
+            heapq.heappush(heap, (-claimant.idle, order, claimant))
     for _, _, claimant in sorted(heap, key=lambda entry: entry[1]):
         turns[claimant] = None
     rest = grants[place:]

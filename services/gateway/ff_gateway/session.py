@@ -47,6 +47,8 @@ class SessionPool:
         self.slots = pool.slots
         self.limit = 0
         self.granted = 0
+        self.held = 0
+        """Leases granted in this session that have not ended."""
         self._counted = 0
 
     def newly_free(self) -> int:
@@ -60,9 +62,18 @@ class SessionPool:
         """Grants the worker will still take; none while it drains."""
         return 0 if self._session.is_draining else self.limit - self.granted
 
+    @property
+    def idle(self) -> int:
+        """Slots that run nothing; below zero when the worker fetches ahead.
+
+        Nobody knows in which pool the leases of an earlier session run, but the worker's credit does.
+        """
+        return min(self.slots - self.held, self.free)
+
     def accept(self, grant: Grant) -> None:
         """Sends a grant to the worker."""
         self.granted += 1
+        self.held += 1
         self._session.add_grant(self.index, self.granted, grant)
 
 
@@ -111,7 +122,7 @@ class Session:
             work.refused_outcomes.append((message.lease, error.code, error.detail))
         else:
             # From here on the outcome ends it: a Renew that lists it no more must not release it first.
-            self.leases.pop(message.lease, None)
+            self._let_go(message.lease)
 
     def _receive_renew(self, renew: pb.Renew, work: Work) -> None:
         listed, seen = set(renew.leases), list(renew.seen_grant_numbers)
@@ -120,7 +131,7 @@ class Session:
         for lease, (pool, number) in list(self.leases.items()):
             is_seen = pool < 0 or (pool < len(seen) and number <= seen[pool])
             if lease not in listed and (lease in refused or is_seen):
-                del self.leases[lease]
+                self._let_go(lease)
                 work.release.append(lease)
 
     # ------------------------------------------------------------------------------------------ answers
@@ -145,14 +156,14 @@ class Session:
         for lease, verdict in zip(leases, verdicts, strict=True):
             wire.add_verdict(lease, verdict, result.exceptions, self._out.cancels)
             if isinstance(verdict, ErrorCode):
-                self.leases.pop(lease, None)
+                self._let_go(lease)
             elif lease not in self.leases:
                 self.leases[lease] = (-1, 0)
         self._on_output(True)
 
     def answered(self, lease: bytes, answer: Answer) -> None:
         """Answers an outcome."""
-        self.leases.pop(lease, None)
+        self._let_go(lease)
         wire.answer(self._out.outcome_results.add(), lease, answer)
         self._on_output(False)  # the worker's slot is free already; the answer can go with the next grants
 
@@ -164,7 +175,7 @@ class Session:
 
     def lost(self, lease: bytes, code: ErrorCode) -> None:
         """Tells the worker that a lease is gone."""
-        if self.leases.pop(lease, None) is not None:
+        if self._let_go(lease):
             wire.add_verdict(lease, code, self._out.lost, self._out.cancels)
             self._on_output(True)
 
@@ -180,6 +191,13 @@ class Session:
         self._out.go_away.reason = reason
         self._out.go_away.deadline.CopyFrom(point(deadline_ms))
         self._on_output(True)
+
+    def _let_go(self, lease: bytes) -> bool:
+        """Forgets a lease; False when it was not held."""
+        held = self.leases.pop(lease, None)
+        if held is not None and held[0] >= 0:
+            self.pools[held[0]].held -= 1
+        return held is not None
 
     def take(self) -> pb.SessionResponse | None:
         """The message that leaves next; None when nothing is ready."""

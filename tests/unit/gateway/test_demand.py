@@ -20,12 +20,17 @@ OTHER = Profile("default", ("b",), frozenset({"gpu"}))
 
 
 class Slots:
-    """A claimant with some free slots."""
+    """A claimant with some free slots; it takes grants ahead of them too."""
 
-    def __init__(self, free: int) -> None:
-        self.free = free
-        self.slots = max(free, 1)
+    def __init__(self, free: int, ahead: int = 0, busy: int = 0) -> None:
+        self.free = free + ahead
+        self.slots = max(free + busy, 1)
+        self._ahead = ahead
         self.leases: list[bytes] = []
+
+    @property
+    def idle(self) -> int:
+        return self.free - self._ahead
 
     def accept(self, grant: Grant) -> None:
         assert self.free > 0, "granted beyond its slots"
@@ -50,10 +55,12 @@ class Book:
         self.returned: list[bytes] = []
         self.book = DemandBook(self.returned.extend)
 
-    def offer(self, free: int, profile: Profile = PROFILE) -> tuple[Demand, Slots]:
-        claimant = Slots(free)
+    def offer(
+        self, free: int, profile: Profile = PROFILE, *, ahead: int = 0, busy: int = 0
+    ) -> tuple[Demand, Slots]:
+        claimant = Slots(free, ahead, busy)
         demand = self.book.join(profile, claimant)
-        self.book.offered(demand, claimant, free)
+        self.book.offered(demand, claimant, claimant.free)
         return demand, claimant
 
 
@@ -94,6 +101,68 @@ async def test_the_turn_is_kept_between_deliveries() -> None:
         book.book.distribute(grants(demand.demand_id, lease))
 
     assert (first.leases, second.leases) == ([b"1", b"3"], [b"2", b"4"])
+
+
+async def test_nobody_fetches_ahead_while_another_is_idle() -> None:
+    book = Book()
+    demand, busy = book.offer(0, ahead=16, busy=4)
+    _, half_busy = book.offer(2, ahead=16, busy=2)
+    _, idle = book.offer(4)
+
+    book.book.distribute(grants(demand.demand_id, *(b"%d" % number for number in range(6))))
+
+    assert [len(one.leases) for one in (busy, half_busy, idle)] == [0, 2, 4]
+
+
+async def test_what_is_fetched_ahead_is_shared_once_nobody_is_idle() -> None:
+    book = Book()
+    demand, first = book.offer(0, ahead=2, busy=4)
+    _, second = book.offer(1, ahead=2, busy=3)
+
+    book.book.distribute(grants(demand.demand_id, b"1", b"2", b"3", b"4", b"5", b"6"))
+
+    assert (len(first.leases), len(second.leases), book.returned) == (2, 3, [b"6"])
+
+
+async def test_few_grants_spread_over_workers_that_are_mostly_idle() -> None:
+    book = Book()
+    claimants = [book.offer(3, busy=1)[1] for _ in range(3)]
+    book.offer(0, ahead=16, busy=4)
+    [demand] = book.book.demands
+
+    book.book.distribute(grants(demand.demand_id, b"1", b"2", b"3"))
+
+    assert [len(one.leases) for one in claimants] == [1, 1, 1]
+
+
+async def test_workers_that_are_mostly_busy_get_blocks() -> None:
+    book = Book()
+    demand, first = book.offer(3, busy=5)
+    _, second = book.offer(3, busy=5)
+
+    book.book.distribute(grants(demand.demand_id, b"1", b"2", b"3", b"4"))
+
+    assert (first.leases, second.leases) == ([b"1", b"2", b"3"], [b"4"])
+
+
+async def test_a_block_fills_idle_slots_and_nothing_ahead_of_them() -> None:
+    book = Book()
+    demand, first = book.offer(1, ahead=16, busy=7)
+    _, second = book.offer(1, ahead=16, busy=7)
+
+    book.book.distribute(grants(demand.demand_id, b"1", b"2"))
+
+    assert (first.leases, second.leases) == ([b"1"], [b"2"])
+
+
+async def test_many_idle_workers_are_not_taken_for_busy() -> None:
+    book = Book()
+    claimants = [book.offer(2, ahead=16)[1] for _ in range(200)]
+    [demand] = book.book.demands
+
+    book.book.distribute(grants(demand.demand_id, *(b"%d" % number for number in range(64))))
+
+    assert max(len(one.leases) for one in claimants) == 1
 
 
 async def test_a_claimant_waits_in_line_once() -> None:

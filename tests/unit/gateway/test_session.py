@@ -117,6 +117,52 @@ def test_pools_have_their_own_credit_and_count() -> None:
     assert [pool.free for pool in talk.session.pools] == [0, 0]
 
 
+def test_slots_are_idle_until_they_are_granted_to() -> None:
+    talk = Conversation(2)
+    [pool] = talk.session.pools
+    talk.credit(5)
+    assert pool.idle == 2
+
+    talk.granted(1)
+    assert pool.idle == 1
+
+    for number in (2, 3, 4):
+        talk.granted(number)
+    assert (pool.idle, pool.free) == (-2, 1)
+
+
+def test_slots_without_credit_are_not_idle() -> None:
+    talk = Conversation(4, held=[lease(8), lease(9)])
+    [pool] = talk.session.pools
+    assert pool.idle == 0
+
+    talk.credit(2)  # the other two run what an earlier session brought
+
+    assert pool.idle == 2
+
+
+def test_however_a_lease_ends_its_slot_is_idle_again_once() -> None:
+    talk = Conversation(6, held=[lease(9)])
+    [pool] = talk.session.pools
+    talk.credit(20)
+    ended, dropped, refused, lost, gone = (talk.granted(number) for number in range(1, 6))
+    assert pool.held == 5
+
+    talk.says(outcomes=[pb.Outcome(lease=ended, cancelled=pb.Cancelled())])
+    talk.session.answered(ended, "cancelled")
+    assert pool.held == 4
+
+    talk.renews(lost, gone, seen=(2,), refusals=[pb.Refusal(lease=refused)])
+    assert pool.held == 2
+    talk.renews(lost, gone, seen=(3,), sequence=2, refusals=[pb.Refusal(lease=dropped)])
+
+    talk.session.lost(lost, ErrorCode.LEASE_REVOKED)
+    talk.session.lost(lost, ErrorCode.LEASE_REVOKED)
+    talk.session.renewed(2, [lost, gone], [ErrorCode.LEASE_REVOKED, ErrorCode.LEASE_EXPIRED], TTL_MS)
+
+    assert (pool.held, pool.idle, talk.session.leases) == (0, 6, {})
+
+
 @pytest.mark.parametrize("pool", [-1, 1, 2**31 - 1, -(2**31)])
 def test_credit_for_a_pool_that_is_not_there_ends_the_session(pool: int) -> None:
     talk = Conversation(4)

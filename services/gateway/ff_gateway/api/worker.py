@@ -168,6 +168,11 @@ class UnaryClaimant:
         self.grants: list[Grant] = []
         self.some = asyncio.Event()
 
+    @property
+    def idle(self) -> int:
+        """The caller runs nothing of what it waits for."""
+        return self.free
+
     def accept(self, grant: Grant) -> None:
         self.free -= 1
         self.grants.append(grant)
