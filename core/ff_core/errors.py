@@ -28,6 +28,9 @@ class ErrorCode(Enum):
     EXECUTION_NOT_FOUND = (
         "NOT_FOUND", 404, False, "No such execution: the id is wrong or its retention is over."
     )
+    EXECUTION_NOT_SUSPENDED = (
+        "FAILED_PRECONDITION", 409, False, "Only a suspended execution can be resumed; this one is in another state."
+    )
     EXECUTION_NOT_TERMINAL = (
         "FAILED_PRECONDITION", 409, False, "Only a terminal execution can be replayed; cancel it first."
     )
@@ -39,6 +42,12 @@ class ErrorCode(Enum):
     )
     INTERNAL = ("INTERNAL", 500, False, "A bug in the engine; its log has the details.")
     INVALID_ARGUMENT = ("INVALID_ARGUMENT", 400, False, "A field is missing or malformed; nothing was changed.")
+    JOURNAL_FULL = (
+        "FAILED_PRECONDITION", 409, False, "The journal of the execution holds as many entries or bytes as it may."
+    )
+    KEY_CONFLICT = (
+        "ALREADY_EXISTS", 409, False, "A key of this name has another secret; choose another name."
+    )
     LEASE_EXPIRED = (
         "FAILED_PRECONDITION", 409, False, "The lease ran out before it was renewed; stop the work."
     )
@@ -68,7 +77,15 @@ class ErrorCode(Enum):
         "ABORTED", 409, False, "A newer session with this worker id exists; give each worker its own id."
     )
     SHUTTING_DOWN = ("UNAVAILABLE", 503, True, "This process is shutting down; connect to another.")
+    SIGNALS_FULL = (
+        "RESOURCE_EXHAUSTED", 429, True, "As many signals as may wait are kept for this execution or waitpoint; try again later."
+    )
+    STEP_MISMATCH = (
+        "FAILED_PRECONDITION", 409, False, "The handler does another step than was recorded in this place; restore the old order, or replay afresh."
+    )
+    STEP_NOT_FOUND = ("NOT_FOUND", 404, False, "The journal of the execution has no such step.")
     STORE_UNAVAILABLE = ("UNAVAILABLE", 503, True, "Valkey does not answer; try again.")
+    TOKEN_INVALID = ("PERMISSION_DENIED", 403, False, "The token does not open this waitpoint.")
     TOO_MANY_STREAMS = (
         "RESOURCE_EXHAUSTED", 429, True, "As many watches and tails as this gateway allows are open; back off."
     )
@@ -76,6 +93,13 @@ class ErrorCode(Enum):
         "UNAUTHENTICATED", 401, False, "A valid `authorization: Bearer <token>` is required."
     )
     UNIMPLEMENTED = ("UNIMPLEMENTED", 501, False, "There is no such method or route.")
+    WAITPOINTS_FULL = (
+        "FAILED_PRECONDITION", 409, False, "The execution has as many open waitpoints as it may."
+    )
+    WAITPOINT_CLOSED = (
+        "FAILED_PRECONDITION", 409, False, "The waitpoint takes no more signals: it was used, or what waited has gone on."
+    )
+    WAITPOINT_NOT_FOUND = ("NOT_FOUND", 404, False, "The execution has no open waitpoint of this name.")
 
     def __init__(self, grpc_name: str, http: int, retryable: bool, sentence: str) -> None:
         self.grpc: grpc.StatusCode = getattr(grpc.StatusCode, grpc_name)
