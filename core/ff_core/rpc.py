@@ -43,6 +43,8 @@ class Door(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         handler = await continuation(details)
         if handler is None or details.method.startswith(OPEN_PREFIXES):
             return handler
+        if not is_served(_behaviour(handler)):
+            return None  # as a method that nobody has heard of: UNIMPLEMENTED
         refused = not self._is_authorized(details.invocation_metadata)
         if handler.response_streaming:
             wrapped: Any = _stream(handler, details.method, refused)
@@ -64,6 +66,15 @@ class Door(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
                 presented = value.encode() if isinstance(value, str) else value
                 return hmac.compare_digest(presented, self._expected)
         return False
+
+
+def is_served(method: Any) -> bool:
+    """Whether a method of a servicer is its own. The generated base class has them all, as refusals."""
+    return not str(method.__module__).endswith("_pb2_grpc")
+
+
+def _behaviour(handler: Any) -> Any:
+    return handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
 
 
 def _unary(handler: Any, method: str, refused: bool) -> Callable[[Any, Any], Awaitable[Any]]:

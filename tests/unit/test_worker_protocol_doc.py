@@ -10,20 +10,24 @@ from google.protobuf.descriptor import Descriptor
 from ff_core.errors import ErrorCode
 from ff_gateway.settings import GatewaySettings
 from flowfabric_api.dispatch.v1 import dispatch_pb2
+from flowfabric_api.journal.v1 import journal_pb2
+from flowfabric_api.suspension.v1 import suspension_pb2
 from flowfabric_api.worker.v1 import worker_pb2
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "worker-protocol.md").read_text()
 CODE = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", PAGE, flags=re.DOTALL))
 
 FILES = (worker_pb2.DESCRIPTOR, dispatch_pb2.DESCRIPTOR)
+#: Files without methods of a worker, but with messages that travel in those.
+CARRIED = (journal_pb2.DESCRIPTOR, suspension_pb2.DESCRIPTOR)
 MESSAGES: dict[str, Descriptor] = {
-    name: message for file in FILES for name, message in file.message_types_by_name.items()
+    name: message for file in (*FILES, *CARRIED) for name, message in file.message_types_by_name.items()
 }
 METHODS = {
     method.name for file in FILES for service in file.services_by_name.values() for method in service.methods
 }
 #: Of the execution's protos; the page only points at them.
-ELSEWHERE = {"CancelExecution"}
+ELSEWHERE = {"CancelExecution", "DeliverSignal"}
 
 
 def test_every_method_is_told() -> None:
@@ -57,8 +61,15 @@ def test_the_fields_a_worker_has_to_know_are_told() -> None:
         "Renew",
         "RenewResult",
         "Outcome",
+        "OutcomeResult",
         "Failed",
         "Frame",
+        "SuspendSpec",
+        "Wait",
+        "WaitpointSpec",
+        "JournalWrite",
+        "JournalResult",
+        "Resumption",
     ):
         told = {name.partition(".")[2] for name in CODE if name.startswith(f"{message}.")}
         assert set(MESSAGES[message].fields_by_name) - told == set(), message

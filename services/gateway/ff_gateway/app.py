@@ -24,14 +24,11 @@ from ff_gateway.http.options import HttpOptions, body_bytes_for
 from ff_gateway.http.server import HttpServer, build_app
 from ff_gateway.policy import Policy
 from ff_gateway.schedulers import Schedulers
+from ff_gateway.services import served_by
 from ff_gateway.sessions import Sessions
 from ff_gateway.settings import GatewaySettings
 from ff_gateway.watch import Watches
 from ff_gateway.workforce import Workforce
-from flowfabric_api.execution.v1 import execution_pb2, execution_pb2_grpc
-from flowfabric_api.operator.v1 import operator_pb2, operator_pb2_grpc
-from flowfabric_api.output.v1 import output_pb2, output_pb2_grpc
-from flowfabric_api.worker.v1 import worker_pb2, worker_pb2_grpc
 
 log = structlog.get_logger()
 
@@ -78,17 +75,13 @@ class Gateway:
         self.outputs = OutputServicer(backend, self.watches)
         self.operators = OperatorServicer(backend, self.workforce)
         self.workers = WorkerServicer(backend, self.book, self.sessions, policy, self.gateway_id)
+        self.served = served_by((self.executions, self.outputs, self.operators, self.workers))
         self.health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self.server = rpc.new_server(token, MAX_MESSAGE_BYTES)
         self._register()
         self.http = HttpServer(
             build_app(
-                [
-                    (execution_pb2.DESCRIPTOR.services_by_name["ExecutionService"], self.executions),
-                    (output_pb2.DESCRIPTOR.services_by_name["OutputService"], self.outputs),
-                    (operator_pb2.DESCRIPTOR.services_by_name["OperatorService"], self.operators),
-                    (worker_pb2.DESCRIPTOR.services_by_name["WorkerService"], self.workers),
-                ],
+                [(service.descriptor, servicer) for service, servicer in self.served],
                 options=HttpOptions(
                     api_token=token,
                     cors_origins=settings.origins(),
@@ -102,22 +95,13 @@ class Gateway:
         )
 
     def _register(self) -> None:
-        execution_pb2_grpc.add_ExecutionServiceServicer_to_server(self.executions, self.server)
-        output_pb2_grpc.add_OutputServiceServicer_to_server(self.outputs, self.server)
-        operator_pb2_grpc.add_OperatorServiceServicer_to_server(self.operators, self.server)
-        worker_pb2_grpc.add_WorkerServiceServicer_to_server(self.workers, self.server)
+        for service, servicer in self.served:
+            service.register(servicer, self.server)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
-        names = [
-            module.DESCRIPTOR.services_by_name[name].full_name
-            for module, name in (
-                (execution_pb2, "ExecutionService"),
-                (output_pb2, "OutputService"),
-                (operator_pb2, "OperatorService"),
-                (worker_pb2, "WorkerService"),
-                (health_pb2, "Health"),
-            )
-        ]
-        reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], self.server)
+        names = [service.descriptor.full_name for service, _ in self.served]
+        reflection.enable_server_reflection(
+            [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self.server
+        )
 
     @classmethod
     async def start(cls, settings: GatewaySettings) -> Gateway:

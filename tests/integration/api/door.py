@@ -16,17 +16,13 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 
 from ff_gateway.app import Gateway
+from ff_gateway.services import SERVICES
 from flowfabric.testing import AnyValkey
-from flowfabric_api.execution.v1 import execution_pb2, execution_pb2_grpc
-from flowfabric_api.operator.v1 import operator_pb2
-from flowfabric_api.output.v1 import output_pb2
-from flowfabric_api.worker.v1 import worker_pb2, worker_pb2_grpc
+from flowfabric_api.execution.v1 import execution_pb2_grpc
+from flowfabric_api.worker.v1 import worker_pb2_grpc
 
 METHODS: dict[str, MethodDescriptor] = {
-    method.name: method
-    for module in (execution_pb2, output_pb2, operator_pb2, worker_pb2)
-    for service in module.DESCRIPTOR.services_by_name.values()
-    for method in service.methods
+    method.name: method for service in SERVICES for method in service.methods()
 }
 
 

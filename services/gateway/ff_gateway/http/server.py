@@ -16,6 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram
 
 from ff_core import clock
 from ff_core.errors import EngineError, ErrorCode
+from ff_core.rpc import is_served
 from ff_gateway.http import access
 from ff_gateway.http.binding import CREATES_UNLESS, EMPTY_IS_NO_CONTENT, Binding, bindings_of
 from ff_gateway.http.openapi import openapi_document
@@ -45,15 +46,16 @@ def build_app(
     readiness: Callable[[], Awaitable[dict[str, str]]],
     metrics: Callable[[], bytes],
 ) -> web.Application:
-    """The application: one route for each binding of each service, and the four open paths.
+    """The application: one route for each binding of each method served, and the four open paths.
 
     A servicer has a coroutine function for each unary method and an async generator function for each
     streaming one; both take the request message and a context, which is None here.
     """
     routes = [
-        (binding, _method_of(servicer, binding))
+        (binding, method)
         for service, servicer in services
         for binding in bindings_of(service)
+        if is_served(method := _method_of(servicer, binding))
     ]
     cors = access.Cors(options, frozenset({"GET"} | {binding.verb for binding, _ in routes}))
     middlewares = [_measure, cors.middleware(), _answer_errors]

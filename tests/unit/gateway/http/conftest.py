@@ -14,11 +14,13 @@ from ff_gateway.http.server import build_app
 from flowfabric_api.execution.v1 import execution_pb2
 from flowfabric_api.operator.v1 import operator_pb2
 from flowfabric_api.output.v1 import output_pb2
+from flowfabric_api.subscription.v1 import subscription_pb2
+from flowfabric_api.suspension.v1 import suspension_pb2
 from flowfabric_api.worker.v1 import worker_pb2
 
 SERVICES = [
     each
-    for module in (execution_pb2, operator_pb2, output_pb2, worker_pb2)
+    for module in (execution_pb2, operator_pb2, output_pb2, subscription_pb2, suspension_pb2, worker_pb2)
     for each in module.DESCRIPTOR.services_by_name.values()
 ]
 
@@ -53,7 +55,7 @@ class Engine:
             self.requests.append(request)
             return self.streams[name](request)
 
-        return streaming if name in ("TailOutput", "WatchExecution") else unary
+        return streaming if name in ("Subscribe", "TailOutput", "WatchExecution") else unary
 
     async def readiness(self) -> dict[str, str]:
         return self.parts

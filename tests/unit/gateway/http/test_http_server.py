@@ -11,10 +11,12 @@ from openapi_spec_validator import validate
 from prometheus_client import REGISTRY
 
 from ff_core.errors import EngineError, ErrorCode
+from ff_gateway.http.access import OPEN_PATHS
 from ff_gateway.http.comments import proto_comments
 from ff_gateway.http.options import HttpOptions
 from ff_gateway.http.server import HttpServer, build_app
 from flowfabric_api.execution.v1 import execution_pb2 as pb
+from flowfabric_api.execution.v1 import execution_pb2_grpc
 from flowfabric_api.output.v1 import output_pb2
 
 SERVICE = pb.DESCRIPTOR.services_by_name["ExecutionService"]
@@ -131,6 +133,16 @@ def test_a_servicer_without_a_method_of_its_service_is_refused_at_start(engine):
         build_app(
             [(SERVICE, object())], options=HttpOptions(), readiness=engine.readiness, metrics=lambda: b""
         )
+
+
+def test_a_method_that_only_the_generated_class_has_is_no_route(engine):
+    servicer = execution_pb2_grpc.ExecutionServiceServicer()
+
+    app = build_app(
+        [(SERVICE, servicer)], options=HttpOptions(), readiness=engine.readiness, metrics=lambda: b""
+    )
+
+    assert {resource.canonical for resource in app.router.resources()} == OPEN_PATHS
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 import datetime
 
+from flowfabric_api.journal.v1 import journal_pb2 as _journal_pb2
+from flowfabric_api.suspension.v1 import suspension_pb2 as _suspension_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -23,6 +25,7 @@ class PublicState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PUBLIC_STATE_FAILED: _ClassVar[PublicState]
     PUBLIC_STATE_CANCELLED: _ClassVar[PublicState]
     PUBLIC_STATE_EXPIRED: _ClassVar[PublicState]
+    PUBLIC_STATE_SUSPENDED: _ClassVar[PublicState]
 PUBLIC_STATE_UNSPECIFIED: PublicState
 PUBLIC_STATE_WAITING: PublicState
 PUBLIC_STATE_DELAYED: PublicState
@@ -31,6 +34,7 @@ PUBLIC_STATE_COMPLETED: PublicState
 PUBLIC_STATE_FAILED: PublicState
 PUBLIC_STATE_CANCELLED: PublicState
 PUBLIC_STATE_EXPIRED: PublicState
+PUBLIC_STATE_SUSPENDED: PublicState
 
 class StateVector(_message.Message):
     __slots__ = ("lifecycle_phase", "ownership_state", "eligibility_state", "blocking_reason", "terminal_outcome", "attempt_state")
@@ -84,7 +88,7 @@ class ExecutionSpec(_message.Message):
     def __init__(self, namespace: _Optional[str] = ..., lane: _Optional[str] = ..., kind: _Optional[str] = ..., payload: _Optional[bytes] = ..., priority: _Optional[int] = ..., required_capabilities: _Optional[_Iterable[str]] = ..., tags: _Optional[_Mapping[str, str]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., traceparent: _Optional[str] = ..., start_delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Policy(_message.Message):
-    __slots__ = ("max_attempts", "backoff", "retryable_categories", "non_retryable_categories", "attempt_timeout", "max_reclaims", "reclaim_delay", "max_replays", "retention", "output_max_frames", "output_max_bytes")
+    __slots__ = ("max_attempts", "backoff", "retryable_categories", "non_retryable_categories", "attempt_timeout", "max_reclaims", "reclaim_delay", "max_replays", "retention", "output_max_frames", "output_max_bytes", "summary_max_bytes", "best_effort_ttl")
     MAX_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     BACKOFF_FIELD_NUMBER: _ClassVar[int]
     RETRYABLE_CATEGORIES_FIELD_NUMBER: _ClassVar[int]
@@ -96,6 +100,8 @@ class Policy(_message.Message):
     RETENTION_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_MAX_FRAMES_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    BEST_EFFORT_TTL_FIELD_NUMBER: _ClassVar[int]
     max_attempts: int
     backoff: Backoff
     retryable_categories: _containers.RepeatedScalarFieldContainer[str]
@@ -107,7 +113,9 @@ class Policy(_message.Message):
     retention: _duration_pb2.Duration
     output_max_frames: int
     output_max_bytes: int
-    def __init__(self, max_attempts: _Optional[int] = ..., backoff: _Optional[_Union[Backoff, _Mapping]] = ..., retryable_categories: _Optional[_Iterable[str]] = ..., non_retryable_categories: _Optional[_Iterable[str]] = ..., attempt_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_reclaims: _Optional[int] = ..., reclaim_delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_replays: _Optional[int] = ..., retention: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., output_max_frames: _Optional[int] = ..., output_max_bytes: _Optional[int] = ...) -> None: ...
+    summary_max_bytes: int
+    best_effort_ttl: _duration_pb2.Duration
+    def __init__(self, max_attempts: _Optional[int] = ..., backoff: _Optional[_Union[Backoff, _Mapping]] = ..., retryable_categories: _Optional[_Iterable[str]] = ..., non_retryable_categories: _Optional[_Iterable[str]] = ..., attempt_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_reclaims: _Optional[int] = ..., reclaim_delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_replays: _Optional[int] = ..., retention: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., output_max_frames: _Optional[int] = ..., output_max_bytes: _Optional[int] = ..., summary_max_bytes: _Optional[int] = ..., best_effort_ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Backoff(_message.Message):
     __slots__ = ("initial", "multiplier", "max", "jitter")
@@ -122,7 +130,7 @@ class Backoff(_message.Message):
     def __init__(self, initial: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., multiplier: _Optional[float] = ..., max: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., jitter: _Optional[float] = ...) -> None: ...
 
 class Execution(_message.Message):
-    __slots__ = ("execution_id", "spec", "state", "state_vector", "create_time", "start_time", "end_time", "due_time", "deadline_time", "attempt", "failed_attempts", "reclaims", "replays", "lease", "history", "progress", "failure", "cancel", "result_bytes", "output_frames")
+    __slots__ = ("execution_id", "spec", "state", "state_vector", "create_time", "start_time", "end_time", "due_time", "deadline_time", "attempt", "failed_attempts", "reclaims", "replays", "lease", "history", "progress", "failure", "cancel", "result_bytes", "output_frames", "suspension", "steps", "steps_total", "summary_version")
     EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -143,6 +151,10 @@ class Execution(_message.Message):
     CANCEL_FIELD_NUMBER: _ClassVar[int]
     RESULT_BYTES_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FRAMES_FIELD_NUMBER: _ClassVar[int]
+    SUSPENSION_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    STEPS_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_VERSION_FIELD_NUMBER: _ClassVar[int]
     execution_id: str
     spec: ExecutionSpec
     state: PublicState
@@ -163,7 +175,11 @@ class Execution(_message.Message):
     cancel: CancelRequest
     result_bytes: int
     output_frames: int
-    def __init__(self, execution_id: _Optional[str] = ..., spec: _Optional[_Union[ExecutionSpec, _Mapping]] = ..., state: _Optional[_Union[PublicState, str]] = ..., state_vector: _Optional[_Union[StateVector, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deadline_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., failed_attempts: _Optional[int] = ..., reclaims: _Optional[int] = ..., replays: _Optional[int] = ..., lease: _Optional[_Union[Lease, _Mapping]] = ..., history: _Optional[_Iterable[_Union[LeaseRecord, _Mapping]]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., cancel: _Optional[_Union[CancelRequest, _Mapping]] = ..., result_bytes: _Optional[int] = ..., output_frames: _Optional[int] = ...) -> None: ...
+    suspension: _suspension_pb2.Suspension
+    steps: _containers.RepeatedCompositeFieldContainer[_journal_pb2.Step]
+    steps_total: int
+    summary_version: int
+    def __init__(self, execution_id: _Optional[str] = ..., spec: _Optional[_Union[ExecutionSpec, _Mapping]] = ..., state: _Optional[_Union[PublicState, str]] = ..., state_vector: _Optional[_Union[StateVector, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deadline_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., failed_attempts: _Optional[int] = ..., reclaims: _Optional[int] = ..., replays: _Optional[int] = ..., lease: _Optional[_Union[Lease, _Mapping]] = ..., history: _Optional[_Iterable[_Union[LeaseRecord, _Mapping]]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., cancel: _Optional[_Union[CancelRequest, _Mapping]] = ..., result_bytes: _Optional[int] = ..., output_frames: _Optional[int] = ..., suspension: _Optional[_Union[_suspension_pb2.Suspension, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[_journal_pb2.Step, _Mapping]]] = ..., steps_total: _Optional[int] = ..., summary_version: _Optional[int] = ...) -> None: ...
 
 class Lease(_message.Message):
     __slots__ = ("worker_id", "epoch", "grant_time", "expire_time", "confirmed")
@@ -382,10 +398,14 @@ class ChangePriorityResponse(_message.Message):
     def __init__(self, old_priority: _Optional[int] = ..., priority: _Optional[int] = ...) -> None: ...
 
 class ReplayExecutionRequest(_message.Message):
-    __slots__ = ("execution_id",)
+    __slots__ = ("execution_id", "keep_journal", "keep_journal_through")
     EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    KEEP_JOURNAL_FIELD_NUMBER: _ClassVar[int]
+    KEEP_JOURNAL_THROUGH_FIELD_NUMBER: _ClassVar[int]
     execution_id: str
-    def __init__(self, execution_id: _Optional[str] = ...) -> None: ...
+    keep_journal: bool
+    keep_journal_through: str
+    def __init__(self, execution_id: _Optional[str] = ..., keep_journal: _Optional[bool] = ..., keep_journal_through: _Optional[str] = ...) -> None: ...
 
 class ReplayExecutionResponse(_message.Message):
     __slots__ = ("state",)

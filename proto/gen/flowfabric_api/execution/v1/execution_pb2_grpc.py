@@ -181,7 +181,9 @@ class ExecutionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReplayExecution(self, request, context):
-        """Runs a terminal execution again, with fresh counters and its deadline armed anew.
+        """Runs a terminal execution again, with fresh counters and its deadline armed anew. It begins
+        afresh unless the request says how much of its journal to keep.
+        NOT_FOUND / STEP_NOT_FOUND: there is no such step.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

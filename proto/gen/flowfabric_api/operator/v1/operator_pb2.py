@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)flowfabric_api/operator/v1/operator.proto\x12\x16\x66lowfabric.operator.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"N\n\x12ListWorkersRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"_\n\x13ListWorkersResponse\x12/\n\x07workers\x18\x01 \x03(\x0b\x32\x1e.flowfabric.operator.v1.Worker\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xac\x02\n\x06Worker\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x10\n\x08identity\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12\x12\n\ngateway_id\x18\x05 \x01(\t\x12\x0b\n\x03sdk\x18\x06 \x01(\t\x12\x31\n\x05pools\x18\x07 \x03(\x0b\x32\".flowfabric.operator.v1.WorkerPool\x12\x30\n\x0c\x63onnect_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64raining\x18\n \x01(\x08\x12\r\n\x05kinds\x18\x0b \x03(\t\"N\n\nWorkerPool\x12\r\n\x05lanes\x18\x01 \x03(\t\x12\x14\n\x0c\x63\x61pabilities\x18\x02 \x03(\t\x12\r\n\x05slots\x18\x03 \x01(\x05\x12\x0c\n\x04held\x18\x04 \x01(\x05\"%\n\x10ListLanesRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"@\n\x11ListLanesResponse\x12+\n\x05lanes\x18\x01 \x03(\x0b\x32\x1c.flowfabric.operator.v1.Lane\"\x86\x01\n\x04Lane\x12\x0c\n\x04lane\x18\x01 \x01(\t\x12\x31\n\x06queues\x18\x02 \x03(\x0b\x32!.flowfabric.operator.v1.LaneQueue\x12\x0f\n\x07waiting\x18\x03 \x01(\x03\x12\x0f\n\x07workers\x18\x04 \x01(\x05\x12\r\n\x05slots\x18\x05 \x01(\x05\x12\x0c\n\x04held\x18\x06 \x01(\x05\"W\n\tLaneQueue\x12\x1d\n\x15required_capabilities\x18\x01 \x03(\t\x12\x0f\n\x07waiting\x18\x02 \x01(\x03\x12\x1a\n\x12has_capable_worker\x18\x03 \x01(\x08\x32\x83\x02\n\x0fOperatorService\x12{\n\x0bListWorkers\x12*.flowfabric.operator.v1.ListWorkersRequest\x1a+.flowfabric.operator.v1.ListWorkersResponse\"\x13\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/workers\x12s\n\tListLanes\x12(.flowfabric.operator.v1.ListLanesRequest\x1a).flowfabric.operator.v1.ListLanesResponse\"\x11\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/lanesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)flowfabric_api/operator/v1/operator.proto\x12\x16\x66lowfabric.operator.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"N\n\x12ListWorkersRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"_\n\x13ListWorkersResponse\x12/\n\x07workers\x18\x01 \x03(\x0b\x32\x1e.flowfabric.operator.v1.Worker\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xac\x02\n\x06Worker\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x10\n\x08identity\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12\x12\n\ngateway_id\x18\x05 \x01(\t\x12\x0b\n\x03sdk\x18\x06 \x01(\t\x12\x31\n\x05pools\x18\x07 \x03(\x0b\x32\".flowfabric.operator.v1.WorkerPool\x12\x30\n\x0c\x63onnect_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64raining\x18\n \x01(\x08\x12\r\n\x05kinds\x18\x0b \x03(\t\"N\n\nWorkerPool\x12\r\n\x05lanes\x18\x01 \x03(\t\x12\x14\n\x0c\x63\x61pabilities\x18\x02 \x03(\t\x12\r\n\x05slots\x18\x03 \x01(\x05\x12\x0c\n\x04held\x18\x04 \x01(\x05\"%\n\x10ListLanesRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\"@\n\x11ListLanesResponse\x12+\n\x05lanes\x18\x01 \x03(\x0b\x32\x1c.flowfabric.operator.v1.Lane\"\x86\x01\n\x04Lane\x12\x0c\n\x04lane\x18\x01 \x01(\t\x12\x31\n\x06queues\x18\x02 \x03(\x0b\x32!.flowfabric.operator.v1.LaneQueue\x12\x0f\n\x07waiting\x18\x03 \x01(\x03\x12\x0f\n\x07workers\x18\x04 \x01(\x05\x12\r\n\x05slots\x18\x05 \x01(\x05\x12\x0c\n\x04held\x18\x06 \x01(\x05\"W\n\tLaneQueue\x12\x1d\n\x15required_capabilities\x18\x01 \x03(\t\x12\x0f\n\x07waiting\x18\x02 \x01(\x03\x12\x1a\n\x12has_capable_worker\x18\x03 \x01(\x08\"b\n\x19RotateWaitpointKeyRequest\x12\x0b\n\x03kid\x18\x01 \x01(\t\x12(\n\x05grace\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06secret\x18\x03 \x01(\x0c\"a\n\x1aRotateWaitpointKeyResponse\x12\x0b\n\x03kid\x18\x01 \x01(\t\x12\x14\n\x0cprevious_kid\x18\x02 \x01(\t\x12\x0f\n\x07\x63hanged\x18\x03 \x01(\x08\x12\x0f\n\x07\x64ropped\x18\x04 \x01(\x05\"\x1a\n\x18ListWaitpointKeysRequest\"O\n\x19ListWaitpointKeysResponse\x12\x32\n\x04keys\x18\x01 \x03(\x0b\x32$.flowfabric.operator.v1.WaitpointKey\"\x8e\x01\n\x0cWaitpointKey\x12\x0b\n\x03kid\x18\x01 \x01(\t\x12\x0f\n\x07\x63urrent\x18\x02 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xca\x04\n\x0fOperatorService\x12{\n\x0bListWorkers\x12*.flowfabric.operator.v1.ListWorkersRequest\x1a+.flowfabric.operator.v1.ListWorkersResponse\"\x13\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/workers\x12s\n\tListLanes\x12(.flowfabric.operator.v1.ListLanesRequest\x1a).flowfabric.operator.v1.ListLanesResponse\"\x11\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/lanes\x12\xa7\x01\n\x12RotateWaitpointKey\x12\x31.flowfabric.operator.v1.RotateWaitpointKeyRequest\x1a\x32.flowfabric.operator.v1.RotateWaitpointKeyResponse\"*\x82\xd3\xe4\x93\x02$\"\x1f/v1/admin/waitpoint-keys:rotate:\x01*\x12\x9a\x01\n\x11ListWaitpointKeys\x12\x30.flowfabric.operator.v1.ListWaitpointKeysRequest\x1a\x31.flowfabric.operator.v1.ListWaitpointKeysResponse\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/admin/waitpoint-keysb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,22 +38,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OPERATORSERVICE'].methods_by_name['ListWorkers']._serialized_options = b'\202\323\344\223\002\r\022\013/v1/workers'
   _globals['_OPERATORSERVICE'].methods_by_name['ListLanes']._loaded_options = None
   _globals['_OPERATORSERVICE'].methods_by_name['ListLanes']._serialized_options = b'\202\323\344\223\002\013\022\t/v1/lanes'
-  _globals['_LISTWORKERSREQUEST']._serialized_start=132
-  _globals['_LISTWORKERSREQUEST']._serialized_end=210
-  _globals['_LISTWORKERSRESPONSE']._serialized_start=212
-  _globals['_LISTWORKERSRESPONSE']._serialized_end=307
-  _globals['_WORKER']._serialized_start=310
-  _globals['_WORKER']._serialized_end=610
-  _globals['_WORKERPOOL']._serialized_start=612
-  _globals['_WORKERPOOL']._serialized_end=690
-  _globals['_LISTLANESREQUEST']._serialized_start=692
-  _globals['_LISTLANESREQUEST']._serialized_end=729
-  _globals['_LISTLANESRESPONSE']._serialized_start=731
-  _globals['_LISTLANESRESPONSE']._serialized_end=795
-  _globals['_LANE']._serialized_start=798
-  _globals['_LANE']._serialized_end=932
-  _globals['_LANEQUEUE']._serialized_start=934
-  _globals['_LANEQUEUE']._serialized_end=1021
-  _globals['_OPERATORSERVICE']._serialized_start=1024
-  _globals['_OPERATORSERVICE']._serialized_end=1283
+  _globals['_OPERATORSERVICE'].methods_by_name['RotateWaitpointKey']._loaded_options = None
+  _globals['_OPERATORSERVICE'].methods_by_name['RotateWaitpointKey']._serialized_options = b'\202\323\344\223\002$\"\037/v1/admin/waitpoint-keys:rotate:\001*'
+  _globals['_OPERATORSERVICE'].methods_by_name['ListWaitpointKeys']._loaded_options = None
+  _globals['_OPERATORSERVICE'].methods_by_name['ListWaitpointKeys']._serialized_options = b'\202\323\344\223\002\032\022\030/v1/admin/waitpoint-keys'
+  _globals['_LISTWORKERSREQUEST']._serialized_start=164
+  _globals['_LISTWORKERSREQUEST']._serialized_end=242
+  _globals['_LISTWORKERSRESPONSE']._serialized_start=244
+  _globals['_LISTWORKERSRESPONSE']._serialized_end=339
+  _globals['_WORKER']._serialized_start=342
+  _globals['_WORKER']._serialized_end=642
+  _globals['_WORKERPOOL']._serialized_start=644
+  _globals['_WORKERPOOL']._serialized_end=722
+  _globals['_LISTLANESREQUEST']._serialized_start=724
+  _globals['_LISTLANESREQUEST']._serialized_end=761
+  _globals['_LISTLANESRESPONSE']._serialized_start=763
+  _globals['_LISTLANESRESPONSE']._serialized_end=827
+  _globals['_LANE']._serialized_start=830
+  _globals['_LANE']._serialized_end=964
+  _globals['_LANEQUEUE']._serialized_start=966
+  _globals['_LANEQUEUE']._serialized_end=1053
+  _globals['_ROTATEWAITPOINTKEYREQUEST']._serialized_start=1055
+  _globals['_ROTATEWAITPOINTKEYREQUEST']._serialized_end=1153
+  _globals['_ROTATEWAITPOINTKEYRESPONSE']._serialized_start=1155
+  _globals['_ROTATEWAITPOINTKEYRESPONSE']._serialized_end=1252
+  _globals['_LISTWAITPOINTKEYSREQUEST']._serialized_start=1254
+  _globals['_LISTWAITPOINTKEYSREQUEST']._serialized_end=1280
+  _globals['_LISTWAITPOINTKEYSRESPONSE']._serialized_start=1282
+  _globals['_LISTWAITPOINTKEYSRESPONSE']._serialized_end=1361
+  _globals['_WAITPOINTKEY']._serialized_start=1364
+  _globals['_WAITPOINTKEY']._serialized_end=1506
+  _globals['_OPERATORSERVICE']._serialized_start=1509
+  _globals['_OPERATORSERVICE']._serialized_end=2095
 # @@protoc_insertion_point(module_scope)

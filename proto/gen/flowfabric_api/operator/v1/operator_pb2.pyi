@@ -1,6 +1,7 @@
 import datetime
 
 from google.api import annotations_pb2 as _annotations_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -103,3 +104,47 @@ class LaneQueue(_message.Message):
     waiting: int
     has_capable_worker: bool
     def __init__(self, required_capabilities: _Optional[_Iterable[str]] = ..., waiting: _Optional[int] = ..., has_capable_worker: _Optional[bool] = ...) -> None: ...
+
+class RotateWaitpointKeyRequest(_message.Message):
+    __slots__ = ("kid", "grace", "secret")
+    KID_FIELD_NUMBER: _ClassVar[int]
+    GRACE_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    kid: str
+    grace: _duration_pb2.Duration
+    secret: bytes
+    def __init__(self, kid: _Optional[str] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., secret: _Optional[bytes] = ...) -> None: ...
+
+class RotateWaitpointKeyResponse(_message.Message):
+    __slots__ = ("kid", "previous_kid", "changed", "dropped")
+    KID_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_KID_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    kid: str
+    previous_kid: str
+    changed: bool
+    dropped: int
+    def __init__(self, kid: _Optional[str] = ..., previous_kid: _Optional[str] = ..., changed: _Optional[bool] = ..., dropped: _Optional[int] = ...) -> None: ...
+
+class ListWaitpointKeysRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListWaitpointKeysResponse(_message.Message):
+    __slots__ = ("keys",)
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    keys: _containers.RepeatedCompositeFieldContainer[WaitpointKey]
+    def __init__(self, keys: _Optional[_Iterable[_Union[WaitpointKey, _Mapping]]] = ...) -> None: ...
+
+class WaitpointKey(_message.Message):
+    __slots__ = ("kid", "current", "create_time", "expire_time")
+    KID_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    kid: str
+    current: bool
+    create_time: _timestamp_pb2.Timestamp
+    expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, kid: _Optional[str] = ..., current: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class OperatorServiceStub:
-    """For people who run the engine: who works, and what waits where.
+    """For people who run the engine: who works, what waits where, and the keys of waitpoint tokens.
     """
 
     def __init__(self, channel):
@@ -45,10 +45,20 @@ class OperatorServiceStub:
                 request_serializer=flowfabric__api_dot_operator_dot_v1_dot_operator__pb2.ListLanesRequest.SerializeToString,
                 response_deserializer=flowfabric__api_dot_operator_dot_v1_dot_operator__pb2.ListLanesResponse.FromString,
                 _registered_method=True)
+        self.RotateWaitpointKey = channel.unary_unary(
+                '/flowfabric.operator.v1.OperatorService/RotateWaitpointKey',
+                request_serializer=flowfabric__api_dot_operator_dot_v1_dot_operator__pb2.RotateWaitpointKeyRequest.SerializeToString,
+                response_deserializer=flowfabric__api_dot_operator_dot_v1_dot_operator__pb2.RotateWaitpointKeyResponse.FromString,
+                _registered_method=True)
+        self.ListWaitpointKeys = channel.unary_unary(
+                '/flowfabric.operator.v1.OperatorService/ListWaitpointKeys',
+                request_serializer=flowfabric__api_dot_operator_dot_v1_dot_operator__pb2.ListWaitpointKeysRequest.SerializeToString,
+                response_deserializer=flowfabric__api_dot_operator_dot_v1_dot_operator__pb2.ListWaitpointKeysResponse.FromString,
+                _registered_method=True)
 
 
 class OperatorServiceServicer:
-    """For people who run the engine: who works, and what waits where.
+    """For people who run the engine: who works, what waits where, and the keys of waitpoint tokens.
     """
 
     def ListWorkers(self, request, context):
@@ -59,6 +69,22 @@ class OperatorServiceServicer:
 
     def ListLanes(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateWaitpointKey(self, request, context):
+        """Makes a key the one that new waitpoint tokens are made with. Tokens of the one before stay good
+        for the grace. All gateways change at once. A repeat changes nothing.
+        ALREADY_EXISTS / KEY_CONFLICT: there is a key of this name with another secret.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListWaitpointKeys(self, request, context):
+        """The keys that tokens are checked with; never a secret.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -76,6 +102,16 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     request_deserializer=flowfabric__api_dot_operator_dot_v1_dot_operator__pb2.ListLanesRequest.FromString,
                     response_serializer=flowfabric__api_dot_operator_dot_v1_dot_operator__pb2.ListLanesResponse.SerializeToString,
             ),
+            'RotateWaitpointKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateWaitpointKey,
+                    request_deserializer=flowfabric__api_dot_operator_dot_v1_dot_operator__pb2.RotateWaitpointKeyRequest.FromString,
+                    response_serializer=flowfabric__api_dot_operator_dot_v1_dot_operator__pb2.RotateWaitpointKeyResponse.SerializeToString,
+            ),
+            'ListWaitpointKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWaitpointKeys,
+                    request_deserializer=flowfabric__api_dot_operator_dot_v1_dot_operator__pb2.ListWaitpointKeysRequest.FromString,
+                    response_serializer=flowfabric__api_dot_operator_dot_v1_dot_operator__pb2.ListWaitpointKeysResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'flowfabric.operator.v1.OperatorService', rpc_method_handlers)
@@ -85,7 +121,7 @@ def add_OperatorServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OperatorService:
-    """For people who run the engine: who works, and what waits where.
+    """For people who run the engine: who works, what waits where, and the keys of waitpoint tokens.
     """
 
     @staticmethod
@@ -132,6 +168,60 @@ class OperatorService:
             '/flowfabric.operator.v1.OperatorService/ListLanes',
             flowfabric__api_dot_operator_dot_v1_dot_operator__pb2.ListLanesRequest.SerializeToString,
             flowfabric__api_dot_operator_dot_v1_dot_operator__pb2.ListLanesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateWaitpointKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/flowfabric.operator.v1.OperatorService/RotateWaitpointKey',
+            flowfabric__api_dot_operator_dot_v1_dot_operator__pb2.RotateWaitpointKeyRequest.SerializeToString,
+            flowfabric__api_dot_operator_dot_v1_dot_operator__pb2.RotateWaitpointKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListWaitpointKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/flowfabric.operator.v1.OperatorService/ListWaitpointKeys',
+            flowfabric__api_dot_operator_dot_v1_dot_operator__pb2.ListWaitpointKeysRequest.SerializeToString,
+            flowfabric__api_dot_operator_dot_v1_dot_operator__pb2.ListWaitpointKeysResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -26,7 +26,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%flowfabric_api/output/v1/output.proto\x12\x14\x66lowfabric.output.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa5\x01\n\x0bOutputFrame\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0e\n\x06number\x18\x03 \x01(\x03\x12-\n\x04kind\x18\x04 \x01(\x0e\x32\x1f.flowfabric.output.v1.FrameKind\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\x12(\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"-\n\x0bOutputClose\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"k\n\x11ReadOutputRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\r\n\x05until\x18\x05 \x01(\t\"\x87\x01\n\x12ReadOutputResponse\x12\x31\n\x06\x66rames\x18\x01 \x03(\x0b\x32!.flowfabric.output.v1.OutputFrame\x12\x0c\n\x04next\x18\x02 \x01(\t\x12\x30\n\x05\x63lose\x18\x03 \x01(\x0b\x32!.flowfabric.output.v1.OutputClose\"I\n\x11TailOutputRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\"y\n\x12TailOutputResponse\x12\x31\n\x06\x66rames\x18\x01 \x03(\x0b\x32!.flowfabric.output.v1.OutputFrame\x12\x30\n\x05\x63lose\x18\x02 \x01(\x0b\x32!.flowfabric.output.v1.OutputClose*\x82\x01\n\tFrameKind\x12\x1a\n\x16\x46RAME_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46RAME_KIND_STDOUT\x10\x01\x12\x15\n\x11\x46RAME_KIND_STDERR\x10\x02\x12\x14\n\x10\x46RAME_KIND_EVENT\x10\x03\x12\x15\n\x11\x46RAME_KIND_RESULT\x10\x04\x32\xb1\x03\n\rOutputService\x12\xc8\x01\n\nReadOutput\x12\'.flowfabric.output.v1.ReadOutputRequest\x1a(.flowfabric.output.v1.ReadOutputResponse\"g\x82\xd3\xe4\x93\x02\x61\x12$/v1/executions/{execution_id}/outputZ9\x12\x37/v1/executions/{execution_id}/attempts/{attempt}/stream\x12\xd4\x01\n\nTailOutput\x12\'.flowfabric.output.v1.TailOutputRequest\x1a(.flowfabric.output.v1.TailOutputResponse\"q\x82\xd3\xe4\x93\x02k\x12)/v1/executions/{execution_id}/output/tailZ>\x12</v1/executions/{execution_id}/attempts/{attempt}/stream/tail0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%flowfabric_api/output/v1/output.proto\x12\x14\x66lowfabric.output.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xed\x01\n\x0bOutputFrame\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0e\n\x06number\x18\x03 \x01(\x03\x12-\n\x04kind\x18\x04 \x01(\x0e\x32\x1f.flowfabric.output.v1.FrameKind\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\x12(\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x0b\x66rame_class\x18\x07 \x01(\x0e\x32 .flowfabric.output.v1.FrameClass\x12\x0f\n\x07version\x18\x08 \x01(\x03\"-\n\x0bOutputClose\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xce\x01\n\x11ReadOutputRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\r\n\x05until\x18\x05 \x01(\t\x12\x31\n\x07\x63lasses\x18\x06 \x03(\x0e\x32 .flowfabric.output.v1.FrameClass\x12.\n\x05kinds\x18\x07 \x03(\x0e\x32\x1f.flowfabric.output.v1.FrameKind\"\x87\x01\n\x12ReadOutputResponse\x12\x31\n\x06\x66rames\x18\x01 \x03(\x0b\x32!.flowfabric.output.v1.OutputFrame\x12\x0c\n\x04next\x18\x02 \x01(\t\x12\x30\n\x05\x63lose\x18\x03 \x01(\x0b\x32!.flowfabric.output.v1.OutputClose\"\xac\x01\n\x11TailOutputRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x31\n\x07\x63lasses\x18\x04 \x03(\x0e\x32 .flowfabric.output.v1.FrameClass\x12.\n\x05kinds\x18\x05 \x03(\x0e\x32\x1f.flowfabric.output.v1.FrameKind\"y\n\x12TailOutputResponse\x12\x31\n\x06\x66rames\x18\x01 \x03(\x0b\x32!.flowfabric.output.v1.OutputFrame\x12\x30\n\x05\x63lose\x18\x02 \x01(\x0b\x32!.flowfabric.output.v1.OutputClose\")\n\x11GetSummaryRequest\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\t\"m\n\x07Summary\x12\x10\n\x08\x64ocument\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\x12/\n\x0bupdate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*x\n\nFrameClass\x12\x1b\n\x17\x46RAME_CLASS_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46RAME_CLASS_DURABLE\x10\x01\x12\x17\n\x13\x46RAME_CLASS_SUMMARY\x10\x02\x12\x1b\n\x17\x46RAME_CLASS_BEST_EFFORT\x10\x03*\xba\x01\n\tFrameKind\x12\x1a\n\x16\x46RAME_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46RAME_KIND_STDOUT\x10\x01\x12\x15\n\x11\x46RAME_KIND_STDERR\x10\x02\x12\x14\n\x10\x46RAME_KIND_EVENT\x10\x03\x12\x15\n\x11\x46RAME_KIND_RESULT\x10\x04\x12\x16\n\x12\x46RAME_KIND_SUMMARY\x10\x05\x12\x1e\n\x1a\x46RAME_KIND_SUMMARY_REPLACE\x10\x06\x32\xb7\x04\n\rOutputService\x12\xc8\x01\n\nReadOutput\x12\'.flowfabric.output.v1.ReadOutputRequest\x1a(.flowfabric.output.v1.ReadOutputResponse\"g\x82\xd3\xe4\x93\x02\x61\x12$/v1/executions/{execution_id}/outputZ9\x12\x37/v1/executions/{execution_id}/attempts/{attempt}/stream\x12\xd4\x01\n\nTailOutput\x12\'.flowfabric.output.v1.TailOutputRequest\x1a(.flowfabric.output.v1.TailOutputResponse\"q\x82\xd3\xe4\x93\x02k\x12)/v1/executions/{execution_id}/output/tailZ>\x12</v1/executions/{execution_id}/attempts/{attempt}/stream/tail0\x01\x12\x83\x01\n\nGetSummary\x12\'.flowfabric.output.v1.GetSummaryRequest\x1a\x1d.flowfabric.output.v1.Summary\"-\x82\xd3\xe4\x93\x02\'\x12%/v1/executions/{execution_id}/summaryb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,20 +37,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OUTPUTSERVICE'].methods_by_name['ReadOutput']._serialized_options = b'\202\323\344\223\002a\022$/v1/executions/{execution_id}/outputZ9\0227/v1/executions/{execution_id}/attempts/{attempt}/stream'
   _globals['_OUTPUTSERVICE'].methods_by_name['TailOutput']._loaded_options = None
   _globals['_OUTPUTSERVICE'].methods_by_name['TailOutput']._serialized_options = b'\202\323\344\223\002k\022)/v1/executions/{execution_id}/output/tailZ>\022</v1/executions/{execution_id}/attempts/{attempt}/stream/tail'
-  _globals['_FRAMEKIND']._serialized_start=787
-  _globals['_FRAMEKIND']._serialized_end=917
+  _globals['_OUTPUTSERVICE'].methods_by_name['GetSummary']._loaded_options = None
+  _globals['_OUTPUTSERVICE'].methods_by_name['GetSummary']._serialized_options = b'\202\323\344\223\002\'\022%/v1/executions/{execution_id}/summary'
+  _globals['_FRAMECLASS']._serialized_start=1212
+  _globals['_FRAMECLASS']._serialized_end=1332
+  _globals['_FRAMEKIND']._serialized_start=1335
+  _globals['_FRAMEKIND']._serialized_end=1521
   _globals['_OUTPUTFRAME']._serialized_start=127
-  _globals['_OUTPUTFRAME']._serialized_end=292
-  _globals['_OUTPUTCLOSE']._serialized_start=294
-  _globals['_OUTPUTCLOSE']._serialized_end=339
-  _globals['_READOUTPUTREQUEST']._serialized_start=341
-  _globals['_READOUTPUTREQUEST']._serialized_end=448
-  _globals['_READOUTPUTRESPONSE']._serialized_start=451
-  _globals['_READOUTPUTRESPONSE']._serialized_end=586
-  _globals['_TAILOUTPUTREQUEST']._serialized_start=588
-  _globals['_TAILOUTPUTREQUEST']._serialized_end=661
-  _globals['_TAILOUTPUTRESPONSE']._serialized_start=663
-  _globals['_TAILOUTPUTRESPONSE']._serialized_end=784
-  _globals['_OUTPUTSERVICE']._serialized_start=920
-  _globals['_OUTPUTSERVICE']._serialized_end=1353
+  _globals['_OUTPUTFRAME']._serialized_end=364
+  _globals['_OUTPUTCLOSE']._serialized_start=366
+  _globals['_OUTPUTCLOSE']._serialized_end=411
+  _globals['_READOUTPUTREQUEST']._serialized_start=414
+  _globals['_READOUTPUTREQUEST']._serialized_end=620
+  _globals['_READOUTPUTRESPONSE']._serialized_start=623
+  _globals['_READOUTPUTRESPONSE']._serialized_end=758
+  _globals['_TAILOUTPUTREQUEST']._serialized_start=761
+  _globals['_TAILOUTPUTREQUEST']._serialized_end=933
+  _globals['_TAILOUTPUTRESPONSE']._serialized_start=935
+  _globals['_TAILOUTPUTRESPONSE']._serialized_end=1056
+  _globals['_GETSUMMARYREQUEST']._serialized_start=1058
+  _globals['_GETSUMMARYREQUEST']._serialized_end=1099
+  _globals['_SUMMARY']._serialized_start=1101
+  _globals['_SUMMARY']._serialized_end=1210
+  _globals['_OUTPUTSERVICE']._serialized_start=1524
+  _globals['_OUTPUTSERVICE']._serialized_end=2091
 # @@protoc_insertion_point(module_scope)

@@ -30,6 +30,9 @@ class OutputServiceStub:
 
     Frames of all attempts share one stream, each frame marked with its attempt. The stream of a
     terminal execution ends with a close marker, which ends every tail at once.
+
+    How well a frame is kept is its class. Each class is kept by itself, so that no trimming of one
+    drops another; cursors order all of them.
     """
 
     def __init__(self, channel):
@@ -48,6 +51,11 @@ class OutputServiceStub:
                 request_serializer=flowfabric__api_dot_output_dot_v1_dot_output__pb2.TailOutputRequest.SerializeToString,
                 response_deserializer=flowfabric__api_dot_output_dot_v1_dot_output__pb2.TailOutputResponse.FromString,
                 _registered_method=True)
+        self.GetSummary = channel.unary_unary(
+                '/flowfabric.output.v1.OutputService/GetSummary',
+                request_serializer=flowfabric__api_dot_output_dot_v1_dot_output__pb2.GetSummaryRequest.SerializeToString,
+                response_deserializer=flowfabric__api_dot_output_dot_v1_dot_output__pb2.Summary.FromString,
+                _registered_method=True)
 
 
 class OutputServiceServicer:
@@ -55,6 +63,9 @@ class OutputServiceServicer:
 
     Frames of all attempts share one stream, each frame marked with its attempt. The stream of a
     terminal execution ends with a close marker, which ends every tail at once.
+
+    How well a frame is kept is its class. Each class is kept by itself, so that no trimming of one
+    drops another; cursors order all of them.
     """
 
     def ReadOutput(self, request, context):
@@ -66,6 +77,13 @@ class OutputServiceServicer:
 
     def TailOutput(self, request, context):
         """Sends frames after a cursor, then new ones as they come, and ends with the close marker.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSummary(self, request, context):
+        """The rolling document that summary frames made.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -84,6 +102,11 @@ def add_OutputServiceServicer_to_server(servicer, server):
                     request_deserializer=flowfabric__api_dot_output_dot_v1_dot_output__pb2.TailOutputRequest.FromString,
                     response_serializer=flowfabric__api_dot_output_dot_v1_dot_output__pb2.TailOutputResponse.SerializeToString,
             ),
+            'GetSummary': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSummary,
+                    request_deserializer=flowfabric__api_dot_output_dot_v1_dot_output__pb2.GetSummaryRequest.FromString,
+                    response_serializer=flowfabric__api_dot_output_dot_v1_dot_output__pb2.Summary.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'flowfabric.output.v1.OutputService', rpc_method_handlers)
@@ -97,6 +120,9 @@ class OutputService:
 
     Frames of all attempts share one stream, each frame marked with its attempt. The stream of a
     terminal execution ends with a close marker, which ends every tail at once.
+
+    How well a frame is kept is its class. Each class is kept by itself, so that no trimming of one
+    drops another; cursors order all of them.
     """
 
     @staticmethod
@@ -143,6 +169,33 @@ class OutputService:
             '/flowfabric.output.v1.OutputService/TailOutput',
             flowfabric__api_dot_output_dot_v1_dot_output__pb2.TailOutputRequest.SerializeToString,
             flowfabric__api_dot_output_dot_v1_dot_output__pb2.TailOutputResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSummary(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/flowfabric.output.v1.OutputService/GetSummary',
+            flowfabric__api_dot_output_dot_v1_dot_output__pb2.GetSummaryRequest.SerializeToString,
+            flowfabric__api_dot_output_dot_v1_dot_output__pb2.Summary.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,6 +1,8 @@
 import datetime
 
+from flowfabric_api.journal.v1 import journal_pb2 as _journal_pb2
 from flowfabric_api.output.v1 import output_pb2 as _output_pb2
+from flowfabric_api.suspension.v1 import suspension_pb2 as _suspension_pb2
 from google.api import annotations_pb2 as _annotations_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -14,23 +16,25 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class SessionRequest(_message.Message):
-    __slots__ = ("hello", "credits", "renew", "outcomes", "progress", "drain")
+    __slots__ = ("hello", "credits", "renew", "outcomes", "progress", "drain", "journal")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     CREDITS_FIELD_NUMBER: _ClassVar[int]
     RENEW_FIELD_NUMBER: _ClassVar[int]
     OUTCOMES_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     DRAIN_FIELD_NUMBER: _ClassVar[int]
+    JOURNAL_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     credits: _containers.RepeatedCompositeFieldContainer[Credit]
     renew: Renew
     outcomes: _containers.RepeatedCompositeFieldContainer[Outcome]
     progress: _containers.RepeatedCompositeFieldContainer[ProgressReport]
     drain: Drain
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., credits: _Optional[_Iterable[_Union[Credit, _Mapping]]] = ..., renew: _Optional[_Union[Renew, _Mapping]] = ..., outcomes: _Optional[_Iterable[_Union[Outcome, _Mapping]]] = ..., progress: _Optional[_Iterable[_Union[ProgressReport, _Mapping]]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ...) -> None: ...
+    journal: _containers.RepeatedCompositeFieldContainer[JournalWrite]
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., credits: _Optional[_Iterable[_Union[Credit, _Mapping]]] = ..., renew: _Optional[_Union[Renew, _Mapping]] = ..., outcomes: _Optional[_Iterable[_Union[Outcome, _Mapping]]] = ..., progress: _Optional[_Iterable[_Union[ProgressReport, _Mapping]]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., journal: _Optional[_Iterable[_Union[JournalWrite, _Mapping]]] = ...) -> None: ...
 
 class SessionResponse(_message.Message):
-    __slots__ = ("welcome", "grants", "renew_result", "outcome_results", "cancels", "lost", "go_away")
+    __slots__ = ("welcome", "grants", "renew_result", "outcome_results", "cancels", "lost", "go_away", "journal_results")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     GRANTS_FIELD_NUMBER: _ClassVar[int]
     RENEW_RESULT_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +42,7 @@ class SessionResponse(_message.Message):
     CANCELS_FIELD_NUMBER: _ClassVar[int]
     LOST_FIELD_NUMBER: _ClassVar[int]
     GO_AWAY_FIELD_NUMBER: _ClassVar[int]
+    JOURNAL_RESULTS_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     grants: _containers.RepeatedCompositeFieldContainer[Grant]
     renew_result: RenewResult
@@ -45,7 +50,8 @@ class SessionResponse(_message.Message):
     cancels: _containers.RepeatedCompositeFieldContainer[CancelRequested]
     lost: _containers.RepeatedCompositeFieldContainer[LeaseException]
     go_away: GoAway
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., grants: _Optional[_Iterable[_Union[Grant, _Mapping]]] = ..., renew_result: _Optional[_Union[RenewResult, _Mapping]] = ..., outcome_results: _Optional[_Iterable[_Union[OutcomeResult, _Mapping]]] = ..., cancels: _Optional[_Iterable[_Union[CancelRequested, _Mapping]]] = ..., lost: _Optional[_Iterable[_Union[LeaseException, _Mapping]]] = ..., go_away: _Optional[_Union[GoAway, _Mapping]] = ...) -> None: ...
+    journal_results: _containers.RepeatedCompositeFieldContainer[JournalResult]
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., grants: _Optional[_Iterable[_Union[Grant, _Mapping]]] = ..., renew_result: _Optional[_Union[RenewResult, _Mapping]] = ..., outcome_results: _Optional[_Iterable[_Union[OutcomeResult, _Mapping]]] = ..., cancels: _Optional[_Iterable[_Union[CancelRequested, _Mapping]]] = ..., lost: _Optional[_Iterable[_Union[LeaseException, _Mapping]]] = ..., go_away: _Optional[_Union[GoAway, _Mapping]] = ..., journal_results: _Optional[_Iterable[_Union[JournalResult, _Mapping]]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("worker_id", "identity", "sdk_name", "sdk_version", "namespace", "pools", "held_leases", "kinds")
@@ -78,7 +84,7 @@ class Pool(_message.Message):
     def __init__(self, lanes: _Optional[_Iterable[str]] = ..., capabilities: _Optional[_Iterable[str]] = ..., slots: _Optional[int] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("session_id", "lease_ttl", "renew_interval", "offer_ttl", "max_output_frame_bytes", "lease_exceptions", "server_time", "gateway_id")
+    __slots__ = ("session_id", "lease_ttl", "renew_interval", "offer_ttl", "max_output_frame_bytes", "lease_exceptions", "server_time", "gateway_id", "max_journal_entry_bytes")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     LEASE_TTL_FIELD_NUMBER: _ClassVar[int]
     RENEW_INTERVAL_FIELD_NUMBER: _ClassVar[int]
@@ -87,6 +93,7 @@ class Welcome(_message.Message):
     LEASE_EXCEPTIONS_FIELD_NUMBER: _ClassVar[int]
     SERVER_TIME_FIELD_NUMBER: _ClassVar[int]
     GATEWAY_ID_FIELD_NUMBER: _ClassVar[int]
+    MAX_JOURNAL_ENTRY_BYTES_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     lease_ttl: _duration_pb2.Duration
     renew_interval: _duration_pb2.Duration
@@ -95,7 +102,8 @@ class Welcome(_message.Message):
     lease_exceptions: _containers.RepeatedCompositeFieldContainer[LeaseException]
     server_time: _timestamp_pb2.Timestamp
     gateway_id: str
-    def __init__(self, session_id: _Optional[str] = ..., lease_ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., renew_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., offer_ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_output_frame_bytes: _Optional[int] = ..., lease_exceptions: _Optional[_Iterable[_Union[LeaseException, _Mapping]]] = ..., server_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., gateway_id: _Optional[str] = ...) -> None: ...
+    max_journal_entry_bytes: int
+    def __init__(self, session_id: _Optional[str] = ..., lease_ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., renew_interval: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., offer_ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_output_frame_bytes: _Optional[int] = ..., lease_exceptions: _Optional[_Iterable[_Union[LeaseException, _Mapping]]] = ..., server_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., gateway_id: _Optional[str] = ..., max_journal_entry_bytes: _Optional[int] = ...) -> None: ...
 
 class Credit(_message.Message):
     __slots__ = ("pool", "limit")
@@ -106,7 +114,7 @@ class Credit(_message.Message):
     def __init__(self, pool: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
 
 class Grant(_message.Message):
-    __slots__ = ("pool", "number", "lease", "execution_id", "kind", "attempt", "payload", "deadline", "attempt_deadline", "traceparent")
+    __slots__ = ("pool", "number", "lease", "execution_id", "kind", "attempt", "payload", "deadline", "attempt_deadline", "traceparent", "journal", "journal_is_partial", "resumption", "recovered")
     POOL_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     LEASE_FIELD_NUMBER: _ClassVar[int]
@@ -117,6 +125,10 @@ class Grant(_message.Message):
     DEADLINE_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_DEADLINE_FIELD_NUMBER: _ClassVar[int]
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
+    JOURNAL_FIELD_NUMBER: _ClassVar[int]
+    JOURNAL_IS_PARTIAL_FIELD_NUMBER: _ClassVar[int]
+    RESUMPTION_FIELD_NUMBER: _ClassVar[int]
+    RECOVERED_FIELD_NUMBER: _ClassVar[int]
     pool: int
     number: int
     lease: bytes
@@ -127,7 +139,11 @@ class Grant(_message.Message):
     deadline: _timestamp_pb2.Timestamp
     attempt_deadline: _timestamp_pb2.Timestamp
     traceparent: str
-    def __init__(self, pool: _Optional[int] = ..., number: _Optional[int] = ..., lease: _Optional[bytes] = ..., execution_id: _Optional[str] = ..., kind: _Optional[str] = ..., attempt: _Optional[int] = ..., payload: _Optional[bytes] = ..., deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt_deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., traceparent: _Optional[str] = ...) -> None: ...
+    journal: _containers.RepeatedCompositeFieldContainer[_journal_pb2.Entry]
+    journal_is_partial: bool
+    resumption: _suspension_pb2.Resumption
+    recovered: bool
+    def __init__(self, pool: _Optional[int] = ..., number: _Optional[int] = ..., lease: _Optional[bytes] = ..., execution_id: _Optional[str] = ..., kind: _Optional[str] = ..., attempt: _Optional[int] = ..., payload: _Optional[bytes] = ..., deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt_deadline: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., traceparent: _Optional[str] = ..., journal: _Optional[_Iterable[_Union[_journal_pb2.Entry, _Mapping]]] = ..., journal_is_partial: _Optional[bool] = ..., resumption: _Optional[_Union[_suspension_pb2.Resumption, _Mapping]] = ..., recovered: _Optional[bool] = ...) -> None: ...
 
 class Renew(_message.Message):
     __slots__ = ("sequence", "leases", "refusals", "seen_grant_numbers")
@@ -168,18 +184,20 @@ class LeaseException(_message.Message):
     def __init__(self, lease: _Optional[bytes] = ..., status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
 
 class Outcome(_message.Message):
-    __slots__ = ("lease", "completed", "failed", "delayed", "cancelled")
+    __slots__ = ("lease", "completed", "failed", "delayed", "cancelled", "suspended")
     LEASE_FIELD_NUMBER: _ClassVar[int]
     COMPLETED_FIELD_NUMBER: _ClassVar[int]
     FAILED_FIELD_NUMBER: _ClassVar[int]
     DELAYED_FIELD_NUMBER: _ClassVar[int]
     CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    SUSPENDED_FIELD_NUMBER: _ClassVar[int]
     lease: bytes
     completed: Completed
     failed: Failed
     delayed: Delayed
     cancelled: Cancelled
-    def __init__(self, lease: _Optional[bytes] = ..., completed: _Optional[_Union[Completed, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ..., delayed: _Optional[_Union[Delayed, _Mapping]] = ..., cancelled: _Optional[_Union[Cancelled, _Mapping]] = ...) -> None: ...
+    suspended: _suspension_pb2.SuspendSpec
+    def __init__(self, lease: _Optional[bytes] = ..., completed: _Optional[_Union[Completed, _Mapping]] = ..., failed: _Optional[_Union[Failed, _Mapping]] = ..., delayed: _Optional[_Union[Delayed, _Mapping]] = ..., cancelled: _Optional[_Union[Cancelled, _Mapping]] = ..., suspended: _Optional[_Union[_suspension_pb2.SuspendSpec, _Mapping]] = ...) -> None: ...
 
 class Completed(_message.Message):
     __slots__ = ("result",)
@@ -212,14 +230,18 @@ class Cancelled(_message.Message):
     def __init__(self) -> None: ...
 
 class OutcomeResult(_message.Message):
-    __slots__ = ("lease", "status", "answer")
+    __slots__ = ("lease", "status", "answer", "suspension", "waitpoints")
     LEASE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     ANSWER_FIELD_NUMBER: _ClassVar[int]
+    SUSPENSION_FIELD_NUMBER: _ClassVar[int]
+    WAITPOINTS_FIELD_NUMBER: _ClassVar[int]
     lease: bytes
     status: _status_pb2.Status
     answer: str
-    def __init__(self, lease: _Optional[bytes] = ..., status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., answer: _Optional[str] = ...) -> None: ...
+    suspension: int
+    waitpoints: _containers.RepeatedCompositeFieldContainer[_suspension_pb2.Waitpoint]
+    def __init__(self, lease: _Optional[bytes] = ..., status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., answer: _Optional[str] = ..., suspension: _Optional[int] = ..., waitpoints: _Optional[_Iterable[_Union[_suspension_pb2.Waitpoint, _Mapping]]] = ...) -> None: ...
 
 class ProgressReport(_message.Message):
     __slots__ = ("lease", "percent", "message")
@@ -230,6 +252,26 @@ class ProgressReport(_message.Message):
     percent: float
     message: str
     def __init__(self, lease: _Optional[bytes] = ..., percent: _Optional[float] = ..., message: _Optional[str] = ...) -> None: ...
+
+class JournalWrite(_message.Message):
+    __slots__ = ("lease", "number", "entries")
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    lease: bytes
+    number: int
+    entries: _containers.RepeatedCompositeFieldContainer[_journal_pb2.Entry]
+    def __init__(self, lease: _Optional[bytes] = ..., number: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[_journal_pb2.Entry, _Mapping]]] = ...) -> None: ...
+
+class JournalResult(_message.Message):
+    __slots__ = ("lease", "number", "status")
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    lease: bytes
+    number: int
+    status: _status_pb2.Status
+    def __init__(self, lease: _Optional[bytes] = ..., number: _Optional[int] = ..., status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
 
 class CancelRequested(_message.Message):
     __slots__ = ("lease", "reason", "deadline")
@@ -264,14 +306,18 @@ class StreamOutputRequest(_message.Message):
     def __init__(self, lease: _Optional[bytes] = ..., frames: _Optional[_Iterable[_Union[Frame, _Mapping]]] = ...) -> None: ...
 
 class Frame(_message.Message):
-    __slots__ = ("number", "kind", "data")
+    __slots__ = ("number", "kind", "data", "frame_class", "null_paths")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    FRAME_CLASS_FIELD_NUMBER: _ClassVar[int]
+    NULL_PATHS_FIELD_NUMBER: _ClassVar[int]
     number: int
     kind: _output_pb2.FrameKind
     data: bytes
-    def __init__(self, number: _Optional[int] = ..., kind: _Optional[_Union[_output_pb2.FrameKind, str]] = ..., data: _Optional[bytes] = ...) -> None: ...
+    frame_class: _output_pb2.FrameClass
+    null_paths: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, number: _Optional[int] = ..., kind: _Optional[_Union[_output_pb2.FrameKind, str]] = ..., data: _Optional[bytes] = ..., frame_class: _Optional[_Union[_output_pb2.FrameClass, str]] = ..., null_paths: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class StreamOutputResponse(_message.Message):
     __slots__ = ("lease", "acked_through", "error")
@@ -384,3 +430,33 @@ class AppendOutputRequest(_message.Message):
     lease: bytes
     frames: _containers.RepeatedCompositeFieldContainer[Frame]
     def __init__(self, lease: _Optional[bytes] = ..., frames: _Optional[_Iterable[_Union[Frame, _Mapping]]] = ...) -> None: ...
+
+class RecordJournalRequest(_message.Message):
+    __slots__ = ("lease", "entries")
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    lease: bytes
+    entries: _containers.RepeatedCompositeFieldContainer[_journal_pb2.Entry]
+    def __init__(self, lease: _Optional[bytes] = ..., entries: _Optional[_Iterable[_Union[_journal_pb2.Entry, _Mapping]]] = ...) -> None: ...
+
+class RecordJournalResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ReadJournalRequest(_message.Message):
+    __slots__ = ("execution_id", "after", "page_bytes")
+    EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    PAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    execution_id: str
+    after: int
+    page_bytes: int
+    def __init__(self, execution_id: _Optional[str] = ..., after: _Optional[int] = ..., page_bytes: _Optional[int] = ...) -> None: ...
+
+class ReadJournalResponse(_message.Message):
+    __slots__ = ("entries", "next")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[_journal_pb2.Entry]
+    next: int
+    def __init__(self, entries: _Optional[_Iterable[_Union[_journal_pb2.Entry, _Mapping]]] = ..., next: _Optional[int] = ...) -> None: ...

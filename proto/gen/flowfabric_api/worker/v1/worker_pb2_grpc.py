@@ -93,6 +93,16 @@ class WorkerServiceStub:
                 request_serializer=flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.AppendOutputRequest.SerializeToString,
                 response_deserializer=flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.StreamOutputResponse.FromString,
                 _registered_method=True)
+        self.RecordJournal = channel.unary_unary(
+                '/flowfabric.worker.v1.WorkerService/RecordJournal',
+                request_serializer=flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.RecordJournalRequest.SerializeToString,
+                response_deserializer=flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.RecordJournalResponse.FromString,
+                _registered_method=True)
+        self.ReadJournal = channel.unary_unary(
+                '/flowfabric.worker.v1.WorkerService/ReadJournal',
+                request_serializer=flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.ReadJournalRequest.SerializeToString,
+                response_deserializer=flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.ReadJournalResponse.FromString,
+                _registered_method=True)
 
 
 class WorkerServiceServicer:
@@ -173,6 +183,21 @@ class WorkerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordJournal(self, request, context):
+        """Writes journal entries under a lease, all or none. Repeating it changes nothing.
+        FAILED_PRECONDITION / STEP_MISMATCH: a key was recorded with another kind or name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadJournal(self, request, context):
+        """The journal of an execution in the order of its first writings. Needs no lease.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_WorkerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -225,6 +250,16 @@ def add_WorkerServiceServicer_to_server(servicer, server):
                     servicer.AppendOutput,
                     request_deserializer=flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.AppendOutputRequest.FromString,
                     response_serializer=flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.StreamOutputResponse.SerializeToString,
+            ),
+            'RecordJournal': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordJournal,
+                    request_deserializer=flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.RecordJournalRequest.FromString,
+                    response_serializer=flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.RecordJournalResponse.SerializeToString,
+            ),
+            'ReadJournal': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadJournal,
+                    request_deserializer=flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.ReadJournalRequest.FromString,
+                    response_serializer=flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.ReadJournalResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -506,6 +541,60 @@ class WorkerService:
             '/flowfabric.worker.v1.WorkerService/AppendOutput',
             flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.AppendOutputRequest.SerializeToString,
             flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.StreamOutputResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordJournal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/flowfabric.worker.v1.WorkerService/RecordJournal',
+            flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.RecordJournalRequest.SerializeToString,
+            flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.RecordJournalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadJournal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/flowfabric.worker.v1.WorkerService/ReadJournal',
+            flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.ReadJournalRequest.SerializeToString,
+            flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.ReadJournalResponse.FromString,
             options,
             channel_credentials,
             insecure,
