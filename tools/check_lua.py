@@ -27,12 +27,11 @@ LONGEST_FILE, LONGEST_FUNCTION = 400, 80
 #: Valkey refuses a library with more than 200 local variables in sight at once.
 MOST_LOCALS = 150
 CODES = frozenset(code.name for code in ErrorCode)
-#: What these give depends on their arguments: callers list what they can get, and tests prove it.
-BY_ARGUMENT = frozenset({"ff.refusal"})
 #: Arguments luacheck needs to know what Valkey and the assembler provide.
 LUACHECK = (
     "--no-config", "--no-color", "-q", "--std", "lua51", "--no-max-line-length",
-    "--globals", "ff", "--read-globals", "redis", "cjson", "register", "LIBRARY", "--ignore", "211/register",
+    "--globals", "ff", "--read-globals", "redis", "cjson", "cmsgpack", "register", "LIBRARY",
+    "--ignore", "211/register",
 )  # fmt: skip
 
 SECTIONS = ("KEYS", "ARGV", "gives", "codes")
@@ -94,7 +93,7 @@ class Library:
                 found |= CODES & set(LITERAL.findall(code))
             for name in CALL.findall(code):
                 called = self.find(function.path, name)
-                if called and called.name not in seen | BY_ARGUMENT:
+                if called and called.name not in seen:
                     seen.add(called.name)
                     found |= self.codes(called, pattern, seen)
         return found
@@ -157,12 +156,7 @@ def header_problems(library: Library, name: str, function: Function) -> Iterator
         yield f"{function.place}: {name} lists {code}, which is not in ff_core/errors.py"
     for code in sorted(library.codes(function, ANSWER) - function.codes):
         yield f"{function.place}: {name} can answer {code}, its header does not say so"
-    mentioned = library.codes(function, re.compile("")) | {
-        code
-        for called in BY_ARGUMENT & {call for line in function.lines for call in CALL.findall(line)}
-        for line in library.functions[called].lines
-        for code in LITERAL.findall(line)
-    }
+    mentioned = library.codes(function, re.compile(""))
     for code in sorted((function.codes & CODES) - mentioned):
         yield f"{function.place}: {name} lists {code}, which it never answers"
 

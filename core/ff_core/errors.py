@@ -22,9 +22,6 @@ DOMAIN = "flowfabric"
 class ErrorCode(Enum):
     """Name, gRPC status, HTTP status, retryable, sentence."""
 
-    EXECUTION_NOT_ACTIVE = (
-        "FAILED_PRECONDITION", 409, False, "The execution has no lease: it is queued, delayed or terminal."
-    )
     EXECUTION_NOT_FOUND = (
         "NOT_FOUND", 404, False, "No such execution: the id is wrong or its retention is over."
     )

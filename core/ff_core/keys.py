@@ -42,9 +42,9 @@ def wake_channel(partition: int) -> str:
     return f"ff:{{p:{partition}}}:wake"
 
 
-def watch_channel(partition: int, execution_id: str) -> str:
-    """Sharded pub/sub: the name of what happened to an execution, or `output`."""
-    return f"ff:{{p:{partition}}}:watch:{execution_id}"
+def news_channel(partition: int) -> str:
+    """Sharded pub/sub: the ids of the executions that one call changed, separated by spaces."""
+    return f"ff:{{p:{partition}}}:news"
 
 
 def gateway_channel(gateway_id: str) -> str:

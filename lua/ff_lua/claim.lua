@@ -23,7 +23,6 @@ do
     if x.epoch == 1 then
       x.started_at = now
     end
-    ff.save(x)
     ff.event(x, 'claimed')
     return {
       x.id .. ':' .. x.attempt .. ':' .. x.epoch .. ':' .. lease_id,
@@ -84,7 +83,6 @@ do
       x.attempt = x.attempt - 1
     end
     ff.to_waiting(x, 'release', attempt_state)
-    ff.save(x)
     ff.event(x, 'released')
   end
 

@@ -16,7 +16,7 @@ do
         end
         return { 'OK', first_id, 1 }
       end
-    elseif redis.call('EXISTS', ff.key(prefix, 'execution', id)) == 1 then
+    elseif ff.load(prefix, id) then
       return { 'OK', id, 1 }
     end
     local x = cjson.decode(a[at + 9])
@@ -33,7 +33,6 @@ do
     else
       ff.to_waiting(x, 'create', 'pending_first_attempt')
     end
-    ff.save(x)
     ff.list(x)
     if payload ~= '' then
       redis.call('SET', ff.key(prefix, 'payload', id), payload)
@@ -109,7 +108,7 @@ do
     return {
       id,
       with_payload and redis.call('GET', ff.key(prefix, 'payload', id)) or '',
-      core,
+      cjson.encode(cmsgpack.unpack(core)),
       redis.call('HGETALL', ff.key(prefix, 'tags', id)),
       with_history and redis.call('HGETALL', ff.key(prefix, 'history', id)) or {},
     }
@@ -172,7 +171,6 @@ do
       ff.end_lease(x, 'cancelled', answer or 'LEASE_REVOKED', now)
     end
     ff.to_terminal(x, operation, 'cancelled', now)
-    ff.save(x)
     ff.event(x, 'cancelled', x.cancel_reason)
   end
 
@@ -252,9 +250,11 @@ do
   local function execution_replay(keys, args)
     local prefix, now = ff.prefix(keys[1]), ff.now_ms()
     local x = ff.load(prefix, args[1])
-    local refusal = ff.refusal(x, 'replay')
-    if refusal then
-      return { refusal }
+    if not x then
+      return { 'EXECUTION_NOT_FOUND' }
+    end
+    if not ff.TERMINAL[x.state] then
+      return { 'EXECUTION_NOT_TERMINAL' }
     end
     local replays = x.replays or 0
     if replays >= ff.policy(x, 'max_replays') then
@@ -272,7 +272,6 @@ do
       redis.call('ZADD', prefix .. 'deadline', x.deadline_at, x.id)
     end
     ff.to_waiting(x, 'replay', x.attempt == 0 and 'pending_first_attempt' or 'pending_replay_attempt')
-    ff.save(x)
     ff.event(x, 'replayed')
     return { 'OK', x.state }
   end

@@ -23,7 +23,6 @@ do
     else
       ff.to_waiting(x, 'reclaim', 'pending_reclaim_attempt')
     end
-    ff.save(x)
     ff.event(x, event, x.worker)
     if x.state == 'failed' then
       ff.event(x, 'failed', 'max_reclaims')
@@ -48,7 +47,6 @@ do
     end
     x.expires_at, x.confirmed, x.worker, x.holder = now + ttl_ms, true, worker, holder
     ff.place(x, 'leased', x.expires_at)
-    ff.save(x)
     if x.cancel_at then
       local stop_at = redis.call('ZSCORE', prefix .. 'deadline', x.id)
       return 'CANCEL ' .. (stop_at or string.format('%.0f', now)) .. ' ' .. (x.cancel_reason or '')

@@ -55,7 +55,6 @@ do
     else
       ff.to_terminal(x, 'fail', 'failed', now)
     end
-    ff.save(x)
     ff.event(x, again and 'attempt_failed' or 'failed', failure.type)
     return answer
   end
@@ -69,7 +68,6 @@ do
       redis.call('SET', ff.key(x.prefix, 'result', x.id), a[at])
     end
     ff.to_terminal(x, 'complete', 'completed', now)
-    ff.save(x)
     ff.event(x, 'completed')
     return 'completed'
   end
@@ -88,7 +86,6 @@ do
     end
     ff.end_lease(x, 'delayed', 'delayed', now)
     ff.to_delayed(x, 'delay', 'attempt_interrupted', 'waiting_for_delay', now + tonumber(a[at]))
-    ff.save(x)
     ff.event(x, 'delayed')
     return 'delayed'
   end
@@ -100,7 +97,6 @@ do
     end
     ff.end_lease(x, 'cancelled', 'cancelled', now)
     ff.to_terminal(x, 'stop', 'cancelled', now)
-    ff.save(x)
     ff.event(x, 'cancelled', x.cancel_reason)
     return 'cancelled'
   end
@@ -163,7 +159,7 @@ do
       at = now,
     }
     ff.save(x)
-    ff.tell_watchers(x, 'progress')
+    ff.tell_watchers(x)
     return x.cancel_at and 'CANCEL' or 'OK'
   end
 

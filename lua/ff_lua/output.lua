@@ -69,7 +69,7 @@ do
       x.frame_number = last
       x.output_frames = (x.output_frames or 0) + frames
       ff.save(x)
-      ff.tell_watchers(x, 'output')
+      ff.tell_watchers(x)
     end
     return { code, last }
   end

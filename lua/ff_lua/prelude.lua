@@ -71,21 +71,6 @@ do
 
   ff.TERMINAL = { completed = true, failed = true, cancelled = true, expired = true }
 
-  -- The error code when `operation` may not leave the state of x, else nil.
-  function ff.refusal(x, operation)
-    if not x then
-      return 'EXECUTION_NOT_FOUND'
-    end
-    if ff.TRANSITIONS[operation].from[x.state] then
-      return nil
-    end
-    if operation == 'replay' then
-      return 'EXECUTION_NOT_TERMINAL'
-    end
-    return ff.TERMINAL[x.state] and 'EXECUTION_TERMINAL' or 'EXECUTION_NOT_ACTIVE'
-  end
-
-
   -- A policy value: what the submitter stored, else the default.
   function ff.policy(x, name)
     local value = x.policy and x.policy[name]

@@ -68,7 +68,6 @@ do
   local function delayed_promote(keys, args)
     return each_due(keys, args, 'delayed', is_in, function(x)
       ff.to_waiting(x, 'promote', x.attempt_state)
-      ff.save(x)
       ff.event(x, 'promoted')
     end)
   end
@@ -108,7 +107,6 @@ do
         type = 'execution_deadline', message = 'not finished within ' .. x.deadline_ms .. ' ms', category = 'timeout',
       }
       ff.to_terminal(x, 'expire', 'expired', now)
-      ff.save(x)
       ff.event(x, 'expired')
     end)
   end

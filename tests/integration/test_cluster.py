@@ -263,12 +263,12 @@ async def test_a_channel_asked_for_at_the_wrong_node_is_found_at_the_right_one(
     opened = asyncio.Event()
     engine.backend.hints.on_gap(opened.set)
     for partition in range(PARTITIONS):  # sockets to all nodes, but nothing of the slot that moves
-        await engine.backend.hints.listen(keys.watch_channel(partition, "other"), Ear())
+        await engine.backend.hints.listen(keys.wake_channel(partition), Ear())
     await opened.wait()
     migration.begin()
     migration.end()
     ear = Ear()
-    channel = keys.watch_channel(0, "one")
+    channel = keys.news_channel(0)
 
     await engine.backend.hints.listen(channel, ear)
 

@@ -65,19 +65,14 @@ async def test_what_is_confirmed_is_heard(engine: Engine, engine_valkey: AnyValk
 
 async def test_hundreds_of_channels_share_one_socket(engine: Engine, engine_valkey: AnyValkey) -> None:
     await listening(engine.backend)
-    ids = await asyncio.gather(*(engine.create(number % PARTITIONS) for number in range(300)))
-    ears = [Ear() for _ in ids]
+    ears = {f"{keys.partition_prefix(number % PARTITIONS)}test:{number}": Ear() for number in range(300)}
     before = engine_valkey.call("INFO", "clients")
-    await asyncio.gather(
-        *(
-            engine.backend.hints.listen(keys.watch_channel(number % PARTITIONS, one), ears[number])
-            for number, one in enumerate(ids)
-        )
-    )
+    await asyncio.gather(*(engine.backend.hints.listen(channel, ear) for channel, ear in ears.items()))
 
-    await engine.backend.execution_cancel(ids, "", 0)
+    for channel in ears:
+        engine_valkey.call("SPUBLISH", channel, channel)
 
-    assert [await ear.heard.get() for ear in ears] == [b"cancelled"] * 300
+    assert [await ear.heard.get() for ear in ears.values()] == [channel.encode() for channel in ears]
     assert isinstance(before, bytes)
     after = engine_valkey.call("INFO", "clients")
     assert isinstance(after, bytes)
@@ -227,7 +222,7 @@ async def test_all_who_listen_at_one_moment_are_told_only_when_it_is_confirmed(
     engine: Engine, engine_valkey: AnyValkey
 ) -> None:
     await listening(engine.backend)
-    channel = keys.watch_channel(0, "0-both")
+    channel = keys.news_channel(0)
 
     ears = [Ear(), Ear()]
     for done in asyncio.as_completed([engine.backend.hints.listen(channel, ear) for ear in ears]):

@@ -117,6 +117,32 @@ REPLIES: tuple[tuple[str, str, Any], ...] = (
         " cjson.encode(v.a)}",
         [b"1.5", 1, b"\xc3\xa9", b"12", b'[1.5,null,{"b":"\xc3\xa9"}]'],
     ),
+    (
+        "messagepack_out",
+        r"return {cmsgpack.pack({}), cmsgpack.pack({a = 1}), cmsgpack.pack({1, {}, 'a\127\200'}),"
+        " cmsgpack.pack({-1, -33, 127, 255, 65536, 1700000000000, -9e15}),"
+        " cmsgpack.pack(string.rep('x', 40)), cmsgpack.pack({[2] = true}), cmsgpack.pack(0.1),"
+        " cmsgpack.pack({cjson.null, false})}",
+        [
+            b"\x90",
+            b"\x81\xa1a\x01",
+            b"\x93\x01\x90\xa3a\x7f\xc8",
+            b"\x97\xff\xd0\xdf\x7f\xcc\xff\xce\x00\x01\x00\x00"
+            b"\xcf\x00\x00\x01\x8b\xcf\xe5h\x00\xd3\xff\xe0\x06\x8c5\x05\x80\x00",
+            b"\xd9(" + b"x" * 40,
+            b"\x81\x02\xc3",
+            b"\xcb?\xb9\x99\x99\x99\x99\x99\x9a",
+            b"\x92\xc0\xc2",
+        ],
+    ),
+    (
+        "messagepack_in",
+        r"local v = {a = {1.5, {}, '\0\255'}, n = 2^53, t = true, z = cjson.null}"
+        " v = cmsgpack.unpack(cmsgpack.pack(v))"
+        " return {tostring(v.a[1]), #v.a[2], v.a[3], string.format('%.0f', v.n), v.t, v.z == nil,"
+        " cjson.encode(v.a)}",
+        [b"1.5", 0, b"\0\xff", b"9007199254740992", 1, 1, b'[1.5,{},"\\u0000\xff"]'],
+    ),
     ("sha1hex", "return redis.sha1hex('')", b"da39a3ee5e6b4b0d3255bfef95601890afd80709"),
     ("log_is_silent", "return redis.log(redis.LOG_NOTICE, 'x')", None),
     ("server_is_redis", "return server.call('ECHO', 'x')", b"x"),

@@ -32,7 +32,7 @@ def test_frames_are_stored_in_order_byte_for_byte(scenario: Scenario) -> None:
     reply = read(scenario, grant.id)
     assert reply[:2] == [b"OK", b"active"]
     assert data_of(reply) == [BYTES, b""]
-    assert scenario.published(f"watch:{grant.id}")[-1] == b"output"
+    assert scenario.published("news")[-1] == grant.id.encode()
 
 
 def test_a_repeated_frame_is_stored_once(scenario: Scenario) -> None:

@@ -21,7 +21,7 @@ SPELT_IN_PYTHON = {
     keys.anchor(7): "ff:{p:N}:executions",
     keys.members("gateway"): "ff:{m}:members:<service>",
     keys.wake_channel(7): "ff:{p:N}:wake",
-    keys.watch_channel(7, "7-ab"): "ff:{p:N}:watch:<id>",
+    keys.news_channel(7): "ff:{p:N}:news",
     keys.gateway_channel("gateway-1"): "ff:gateway:<id>",
     keys.partition_prefix(7) + "queue:" + keys.queue("ns", "lane", "gpu"): (
         "ff:{p:N}:queue:<namespace>/<lane>/<class>"

@@ -1,9 +1,9 @@
-"""Waiting for news of one execution: many watches and tails share one socket a Valkey node."""
+"""Waiting for news of one execution: many watches and tails share one channel a partition."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from prometheus_client import Gauge
@@ -22,7 +22,7 @@ class Watches:
         self._backend = backend
         self._most = most
         self._open = 0
-        self._news: set[asyncio.Event] = set()
+        self._news: dict[int, PartitionNews] = {}
         self.is_closed = False
 
     @asynccontextmanager
@@ -35,37 +35,80 @@ class Watches:
             raise EngineError(
                 ErrorCode.TOO_MANY_STREAMS, f"at most {self._most} are served here", retry_after_ms=1000
             )
-        channel = keys.watch_channel(self._backend.partition_of(execution_id), execution_id)
-        news = asyncio.Event()
-
-        def on_news(_message: bytes = b"") -> None:
-            news.set()
-
-        hints = self._backend.hints
+        partition = self._backend.partition_of(execution_id)
+        news = self._news.get(partition)
+        if news is None:
+            news = self._news[partition] = PartitionNews(self._backend, partition)
+        event = asyncio.Event()
+        news.add(execution_id, event)
         self._open += 1
         OPEN.set(self._open)
-        self._news.add(news)
-        hints.on_gap(on_news)
         try:
-            await hints.listen(channel, on_news)
-            yield news
+            await news.is_heard()
+            yield event
         finally:
-            hints.forget(channel, on_news)
-            hints.off_gap(on_news)
-            self._news.discard(news)
             self._open -= 1
             OPEN.set(self._open)
+            news.discard(execution_id, event)
+            if not news.events:
+                news.close()
+                del self._news[partition]
 
     def close(self) -> None:
-        """Ends every watch: the next `check` raises SHUTTING_DOWN."""
+        """Ends every watch: its `next` raises SHUTTING_DOWN."""
         self.is_closed = True
-        for news in self._news:
-            news.set()
+        for news in self._news.values():
+            news.wake_all()
 
-    async def next(self, news: asyncio.Event) -> None:
+    async def next(self, event: asyncio.Event) -> None:
         """Waits for news. Raises SHUTTING_DOWN when this gateway goes."""
         if not self.is_closed:
-            await news.wait()
+            await event.wait()
         if self.is_closed:
             raise EngineError(ErrorCode.SHUTTING_DOWN)
-        news.clear()
+        event.clear()
+
+
+class PartitionNews:
+    """What changes in one partition, for as long as anybody watches an execution there."""
+
+    def __init__(self, backend: EngineBackend, partition: int) -> None:
+        self.events: dict[str, set[asyncio.Event]] = {}
+        """Of all watches, by execution id."""
+        self._hints = backend.hints
+        self._channel = keys.news_channel(partition)
+        self._hints.on_gap(self.wake_all)
+        self._listening = asyncio.ensure_future(self._hints.listen(self._channel, self._on_message))
+
+    def add(self, execution_id: str, event: asyncio.Event) -> None:
+        """Sets the event whenever the execution is in the news."""
+        self.events.setdefault(execution_id, set()).add(event)
+
+    def discard(self, execution_id: str, event: asyncio.Event) -> None:
+        """Undoes `add`."""
+        self.events[execution_id].discard(event)
+        if not self.events[execution_id]:
+            del self.events[execution_id]
+
+    async def is_heard(self) -> None:
+        """Returns when no news is missed any more."""
+        # Shared: a watch that is given up must not end it for the others.
+        await asyncio.shield(self._listening)
+
+    def wake_all(self) -> None:
+        """Sets the events of all watches."""
+        self._wake(self.events)
+
+    def close(self) -> None:
+        """Stops listening."""
+        self._listening.cancel()
+        self._hints.forget(self._channel, self._on_message)
+        self._hints.off_gap(self.wake_all)
+
+    def _on_message(self, message: bytes) -> None:
+        self._wake(message.decode().split())
+
+    def _wake(self, execution_ids: Iterable[str]) -> None:
+        for execution_id in execution_ids:
+            for event in self.events.get(execution_id, ()):
+                event.set()

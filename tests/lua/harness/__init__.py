@@ -4,6 +4,7 @@
     interpreter.py  loads a library there and calls its functions, converting replies as Valkey does
     commands.py     answers redis.call, with fakeredis at the time of a clock that only tests move
     json.py         cjson, as far as the rules need it
+    messagepack.py  cmsgpack, the same
     engines.py      Engine, and its two kinds: LuaEngine (all of the above) and ValkeyEngine
     scenario.py     reads what the rules wrote: cores, indexes, events, orphans
 

@@ -15,7 +15,7 @@ from typing import Any
 from lupa import lua51  # type: ignore[import-untyped]
 from redis.exceptions import ResponseError
 
-from . import json
+from . import json, messagepack
 from .commands import Commands, SimpleError, SimpleString
 
 SANDBOX = Path(__file__).with_name("sandbox.lua")
@@ -36,7 +36,15 @@ class Interpreter:
             encoding=None, unpack_returned_tuples=True, register_eval=False, register_builtins=False
         )
         build = self._lua.execute(b"return function(...) " + SANDBOX.read_bytes() + b" end")
-        self._sandbox = build(self._dispatch, self._decode, self._encode, self._sha1hex, self._write_log)
+        self._sandbox = build(
+            self._dispatch,
+            self._decode,
+            self._encode,
+            self._unpack,
+            messagepack.pack,
+            self._sha1hex,
+            self._write_log,
+        )
         shebang, _, body = code.partition("\n")
         if not shebang.startswith("#!lua name="):
             raise ResponseError("Missing library metadata")
@@ -93,6 +101,9 @@ class Interpreter:
 
     def _decode(self, text: bytes) -> Any:
         return json.decode(text, self._sandbox[b"null"], self._lua.table_from)
+
+    def _unpack(self, packed: bytes) -> Any:
+        return messagepack.unpack(packed, self._lua.table_from)
 
     def _sha1hex(self, text: bytes) -> bytes:
         return hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()

@@ -1,5 +1,5 @@
 -- The environment Valkey gives to functions. Receives the parts that Python answers, gives `load` and `invoke`.
-local dispatch, decode, encode, sha1hex, log = ...
+local dispatch, decode, encode, unpack_message, pack_message, sha1hex, log = ...
 
 local raw_pcall, raw_error, raw_type = pcall, error, type
 local null = newproxy()
@@ -83,6 +83,7 @@ local content = {
   _VERSION = _VERSION,
   assert = assert,
   cjson = readonly({ encode = encode, decode = decode, null = null }),
+  cmsgpack = readonly({ pack = pack_message, unpack = unpack_message }),
   collectgarbage = collectgarbage,
   coroutine = readonly(coroutine),
   error = error,

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, cast
 
+import msgpack  # type: ignore[import-untyped]
+
 from .engines import Argument, Engine
 
 QUEUE = "default/main/any"
@@ -160,8 +162,10 @@ class Scenario:
 
     def core(self, id: str) -> dict[str, Any]:
         """The document of an execution, {} when it is gone."""
-        document = self.value("execution", id)
-        return {} if document is None else read_core(document)
+        packed = self.value("execution", id)
+        if packed is None:
+            return {}
+        return cast("dict[str, Any]", msgpack.unpackb(packed, unicode_errors="surrogateescape"))
 
     def tags(self, id: str) -> dict[str, str]:
         return self._hash("tags", id)
@@ -288,7 +292,7 @@ class Scenario:
 
 
 def read_core(document: bytes) -> dict[str, Any]:
-    """A core as stored; bytes that are not UTF-8 become surrogates."""
+    """A core as described; bytes that are not UTF-8 become surrogates."""
     return cast("dict[str, Any]", json.loads(document.decode("utf-8", "surrogateescape")))
 
 

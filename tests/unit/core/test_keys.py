@@ -89,10 +89,10 @@ def test_wake_ups_go_to_the_wake_channel(scenario: Scenario, engine: LuaEngine) 
     assert float(score) == engine.now_ms
 
 
-def test_news_of_an_execution_go_to_its_watch_channel(scenario: Scenario, engine: LuaEngine) -> None:
+def test_what_changed_is_told_on_the_news_channel(scenario: Scenario, engine: LuaEngine) -> None:
     execution_id = scenario.create()
 
-    assert published(engine)[keys.watch_channel(PARTITION, execution_id)] == b"created"
+    assert published(engine)[keys.news_channel(PARTITION)] == execution_id.encode()
 
 
 def test_the_holder_is_told_on_its_gateways_channel(scenario: Scenario, engine: LuaEngine) -> None:
