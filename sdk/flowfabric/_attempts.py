@@ -2,11 +2,12 @@
 
 What can end an attempt, and what becomes of it:
 
+    no slot comes free in time         given back, before its handler has begun
     the handler returns                Completed, also when it was asked to stop
     the handler raises                 Failed, Delayed, or Cancelled when it was asked to stop
     cancel is requested                an async handler gets CancelledError, a thread sees is_cancelled
     the lease is lost or runs out      the same, and nobody hears the outcome
-    the worker stops                   the same
+    the worker stops                   the same; what waits for a slot is given back
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import asyncio
 import contextvars
 import logging
 import traceback
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -26,7 +28,7 @@ from flowfabric._errors import EngineError, FlowFabricError, LeaseLost, PayloadT
 from flowfabric._leases import NEVER, Leases
 from flowfabric._outcome import Cancelled, Completed, Delay, Fail, Failed, Outcome, Retry, clean, outcome_of
 from flowfabric._output_stream import OutputStream
-from flowfabric._session import Slots
+from flowfabric._slots import PATIENCE_S, Slots
 from flowfabric._task import Task
 from flowfabric_api.worker.v1 import worker_pb2 as pb
 
@@ -54,18 +56,35 @@ MAX_RESULT_BYTES = 3 * 1024 * 1024
 
 
 class Attempt:
-    """One handler that runs, or is about to."""
+    """One handler that runs, or waits for its slot."""
 
-    __slots__ = ("context", "grant", "in_handler", "is_lost", "runner", "stop_requested", "task")
+    __slots__ = (
+        "accepted_at",
+        "context",
+        "grant",
+        "in_handler",
+        "is_lost",
+        "runner",
+        "stop_requested",
+        "task",
+    )
 
-    def __init__(self, grant: pb.Grant, task: Task[..., Any] | None, context: Context) -> None:
+    def __init__(
+        self, grant: pb.Grant, task: Task[..., Any] | None, context: Context, accepted_at: float
+    ) -> None:
         self.grant = grant
         self.task = task
         self.context = context
+        self.accepted_at = accepted_at
         self.in_handler = False
         self.stop_requested = False
         self.is_lost = False
         self.runner: asyncio.Task[None] | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it has no slot yet."""
+        return self.runner is None
 
     def stop(self, *, lost: bool = False) -> None:
         """Asks the handler to stop; with a lost lease nobody wants to hear what becomes of it."""
@@ -93,7 +112,10 @@ class Attempts:
         self._slots = slots
         self._wake = wake
         self._loop = asyncio.get_running_loop()
-        self._running: dict[bytes, Attempt] = {}
+        self._accepted: dict[bytes, Attempt] = {}
+        self._waiting: list[deque[Attempt]] = [deque() for _ in slots]
+        """Of each pool, what was accepted and has no slot yet."""
+        self._patience: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
         self._idle.set()
         self._guard: asyncio.TimerHandle | None = None
@@ -104,38 +126,81 @@ class Attempts:
 
     # What the session says
 
-    def start(self, grant: pb.Grant) -> None:
-        """Runs the handler for a grant."""
+    def accept(self, grant: pb.Grant) -> None:
+        """Runs the handler for a grant, once it has a slot."""
         context = Context(grant, self, self._loop)
-        attempt = Attempt(grant, self._tasks.get(grant.kind), context)
-        self._running[grant.lease] = attempt
+        attempt = Attempt(grant, self._tasks.get(grant.kind), context, self._loop.time())
+        self._accepted[grant.lease] = attempt
         self._idle.clear()
-        attempt.runner = self._loop.create_task(self._run(attempt))
+        if self._slots[grant.pool].is_full:
+            self._leases.wait(grant.lease, grant.pool, grant.number)
+            self._waiting[grant.pool].append(attempt)
+            if self._patience is None:
+                self._patience = self._loop.call_later(PATIENCE_S, self._lose_patience)
+        else:
+            self._begin(attempt)
         self.guard()
 
     def cancel(self, lease: bytes) -> None:
-        """Asks a handler to stop."""
-        if (attempt := self._running.get(lease)) is not None:
+        """Asks a handler to stop; what waits for a slot need not wait on."""
+        attempt = self._accepted.get(lease)
+        if attempt is None:
+            return
+        if attempt.is_waiting:
+            self._leases.end(lease, Cancelled(), self._loop.time())
+            self._take_out(attempt)
+        else:
             attempt.stop()
 
     def lose(self, lease: bytes, error: EngineError) -> None:
         """Stops the handler of a lease that is not held any more."""
         self._leases.drop(lease)
-        attempt = self._running.get(lease)
+        attempt = self._accepted.get(lease)
         if attempt is None or attempt.is_lost:
             return
         grant = attempt.grant
         logger.warning(
             "lease_lost execution=%s attempt=%s reason=%s", grant.execution_id, grant.attempt, error
         )
-        self.output.open(lease).fail(error)
-        attempt.stop(lost=True)
+        if attempt.is_waiting:
+            self._take_out(attempt)
+        else:
+            self.output.open(lease).fail(error)
+            attempt.stop(lost=True)
 
     def stop(self, error: EngineError) -> None:
         """Stops every handler, unheard. Each lease is held until its handler has really ended."""
-        for lease, attempt in self._running.items():
+        self.decline_waiting("the worker stops")
+        for lease, attempt in self._accepted.items():
             self.output.open(lease).fail(error)
             attempt.stop(lost=True)
+
+    def decline_waiting(self, reason: str, accepted_until: float = NEVER) -> None:
+        """Gives back what has no slot yet and was accepted by then."""
+        for waiting in self._waiting:
+            while waiting and waiting[0].accepted_at <= accepted_until:
+                attempt = waiting.popleft()
+                self._leases.decline(attempt.grant.lease, reason)
+                self._forget(attempt)
+        self._wake()
+
+    def _take_out(self, attempt: Attempt) -> None:
+        """Lets somebody else wait for the slot."""
+        self._waiting[attempt.grant.pool].remove(attempt)
+        self._forget(attempt)
+        self._wake()
+
+    def _lose_patience(self) -> None:
+        """Another worker may be free for what waits here too long."""
+        self._patience = None
+        too_long = self._loop.time() - PATIENCE_S
+        for slots, waiting in zip(self._slots, self._waiting, strict=True):
+            if waiting and waiting[0].accepted_at <= too_long:
+                slots.slow_down()
+        self.decline_waiting("no slot came free", too_long)
+        oldest = min((waiting[0].accepted_at for waiting in self._waiting if waiting), default=NEVER)
+        if oldest < NEVER:
+            self._patience = self._loop.call_at(oldest + PATIENCE_S, self._lose_patience)
 
     def guard(self) -> None:
         """Has the clock look after the leases again; they, or their times, changed."""
@@ -153,20 +218,22 @@ class Attempts:
         self.guard()
 
     async def idle(self) -> None:
-        """Waits until no handler runs."""
+        """Waits until no handler runs, and none is to."""
         await self._idle.wait()
 
     def close(self) -> None:
         """Lets go of the threads and the clock."""
         if self._guard is not None:
             self._guard.cancel()
+        if self._patience is not None:
+            self._patience.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     # What contexts say
 
     async def emit(self, lease: bytes, kind: int, data: bytes) -> None:
         """Sends a frame of a running attempt."""
-        if lease not in self._running:
+        if lease not in self._accepted:
             raise LeaseLost("LEASE_STALE", "the attempt is over")
         if len(data) > self.max_output_frame_bytes > 0:
             raise PayloadTooLarge(
@@ -182,8 +249,14 @@ class Attempts:
 
     # One attempt
 
+    def _begin(self, attempt: Attempt) -> None:
+        self._leases.begin(attempt.grant.lease)
+        self._slots[attempt.grant.pool].busy += 1
+        attempt.runner = self._loop.create_task(self._run(attempt))
+
     async def _run(self, attempt: Attempt) -> None:
-        lease = attempt.grant.lease
+        lease, slots = attempt.grant.lease, self._slots[attempt.grant.pool]
+        began_at = self._loop.time()
         try:
             outcome = await self._outcome(attempt)
             if (output := self.output.find(lease)) is not None:
@@ -194,11 +267,18 @@ class Attempts:
             if attempt.is_lost:
                 self._leases.drop(lease)
             self.output.close(lease)
-            del self._running[lease]
-            self._slots[attempt.grant.pool].busy -= 1
-            if not self._running:
-                self._idle.set()
+            slots.busy -= 1
+            slots.measure(self._loop.time() - began_at)
+            self._forget(attempt)
+            if waiting := self._waiting[attempt.grant.pool]:
+                self._begin(waiting.popleft())
             self._wake()
+
+    def _forget(self, attempt: Attempt) -> None:
+        del self._accepted[attempt.grant.lease]
+        self._slots[attempt.grant.pool].granted -= 1
+        if not self._accepted:
+            self._idle.set()
 
     async def _outcome(self, attempt: Attempt) -> Outcome:
         if attempt.task is None:

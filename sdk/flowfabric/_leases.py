@@ -43,6 +43,10 @@ class Leases:
         """Outcomes for the next message, oldest first."""
         self.reports: dict[bytes, Report] = {}
         """Progress for the next message."""
+        self.waiting: dict[bytes, tuple[int, int]] = {}
+        """Pool and number of the grants that no renewal may confirm yet: they may still be given back."""
+        self.declined: dict[bytes, str] = {}
+        """Grants for the next renewal to give back, and why."""
         self.next_expiry = NEVER
         """No lease runs out before this."""
         self._retry: list[bytes] = []
@@ -51,6 +55,19 @@ class Leases:
         """Holds a new lease."""
         self.held[lease] = Held(lease, valid_until)
         self.next_expiry = min(self.next_expiry, valid_until)
+
+    def wait(self, lease: bytes, pool: int, number: int) -> None:
+        """The handler has to wait for a slot; until it begins the lease stays an offer."""
+        self.waiting[lease] = pool, number
+
+    def begin(self, lease: bytes) -> None:
+        """The handler begins."""
+        self.waiting.pop(lease, None)
+
+    def decline(self, lease: bytes, reason: str) -> None:
+        """Gives back a grant whose handler has not begun."""
+        self.drop(lease)
+        self.declined[lease] = reason
 
     def end(self, lease: bytes, outcome: Outcome, now: float) -> bool:
         """Takes the outcome of a handler; False when the lease is lost, so that nobody may hear it."""
@@ -61,6 +78,7 @@ class Leases:
             self.drop(lease)
             return False
         held.outcome = outcome
+        self.waiting.pop(lease, None)
         self.unsent[lease] = outcome
         return True
 
@@ -82,6 +100,8 @@ class Leases:
         """Forgets a lease; False when it was not held."""
         self.unsent.pop(lease, None)
         self.reports.pop(lease, None)
+        self.waiting.pop(lease, None)
+        self.declined.pop(lease, None)
         return self.held.pop(lease, None) is not None
 
     def report_progress(self, lease: bytes, percent: float | None, message: str | None) -> None:

@@ -15,6 +15,7 @@ from google.rpc import code_pb2, status_pb2
 
 from flowfabric._errors import EngineError, error_from_status
 from flowfabric._leases import NEVER, Leases
+from flowfabric._slots import Slots
 from flowfabric._wire import read_seconds
 from flowfabric_api.worker.v1 import worker_pb2 as pb
 
@@ -32,19 +33,6 @@ class Pool:
     lanes: Sequence[str] = ("default",)
     capabilities: Sequence[str] = ()
     slots: int = 8
-
-
-@dataclass(slots=True)
-class Slots:
-    """How many handlers a pool may run and how many it does."""
-
-    total: int
-    busy: int = 0
-
-    @property
-    def free(self) -> int:
-        """Room for this many grants."""
-        return max(0, self.total - self.busy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +73,6 @@ class Session:
         self._limits = [0] * len(slots)
         self._sequence = 0
         self._unanswered: dict[int, tuple[float, list[bytes]]] = {}
-        self._refusals: dict[bytes, str] = {}
         self._offer_ttl = 0.0
         self._renew_interval = 0.0
         self.lease_ttl = 0.0
@@ -133,7 +120,7 @@ class Session:
 
     def _receive_grant(self, grant: pb.Grant, effects: Effects, now: float) -> None:
         if not 0 <= grant.pool < len(self._slots):
-            self._refuse(grant.lease, f"there is no pool {grant.pool}", now)
+            self._leases.decline(grant.lease, f"there is no pool {grant.pool}")
             return
         if grant.number <= self._seen[grant.pool]:
             return  # a repeat
@@ -141,15 +128,11 @@ class Session:
         if grant.lease in self._leases.held:
             return
         if self.is_draining or self.is_leaving:
-            self._refuse(grant.lease, "the worker is leaving", now)
+            self._leases.decline(grant.lease, "the worker is leaving")
             return
         self._leases.grant(grant.lease, now + self._offer_ttl)
-        self._slots[grant.pool].busy += 1
+        self._slots[grant.pool].granted += 1
         effects.grants.append(grant)
-
-    def _refuse(self, lease: bytes, reason: str, now: float) -> None:
-        self._refusals[lease] = reason
-        self.renew_at = min(self.renew_at, now)
 
     def _receive_renewal(self, result: pb.RenewResult, effects: Effects) -> None:
         sent = self._unanswered.pop(result.sequence, None)
@@ -195,7 +178,7 @@ class Session:
             return None
         request = pb.SessionRequest()
         is_worth_sending = self._put_credits(request)
-        if now >= self.renew_at:
+        if now >= self.renew_at or self._leases.declined:
             self._put_renew(request.renew, now)
             is_worth_sending = True
         if self._leases.unsent:
@@ -233,7 +216,10 @@ class Session:
         hello.sdk_version = identity.sdk_version
         hello.namespace = identity.namespace
         hello.kinds.extend(identity.kinds)
-        hello.held_leases.extend(self._leases.held)
+        # Hello confirms what it names. What was declined is named as well: a session can only give back
+        # what it knows of.
+        hello.held_leases.extend([*self._leases.held, *self._leases.declined])
+        self._leases.waiting.clear()
         for pool in identity.pools:
             hello.pools.add(lanes=pool.lanes, capabilities=pool.capabilities, slots=pool.slots)
         self._put_credits(request)
@@ -245,7 +231,7 @@ class Session:
             return False
         is_raised = False
         for index, slots in enumerate(self._slots):
-            limit = self._seen[index] + slots.free
+            limit = self._seen[index] + slots.room
             if limit > self._limits[index]:
                 self._limits[index] = limit
                 request.credits.add(pool=index, limit=limit)
@@ -254,16 +240,21 @@ class Session:
 
     def _put_renew(self, renew: pb.Renew, now: float) -> None:
         self._sequence += 1
-        leases = list(self._leases.held)
+        # What waits for a slot is said to be on its way yet: listed it would be confirmed, and giving it back
+        # would then cost an attempt; left out but seen it would be released.
+        waiting, seen = self._leases.waiting, list(self._seen)
+        for pool, number in waiting.values():
+            seen[pool] = min(seen[pool], number - 1)
+        leases = [lease for lease in self._leases.held if lease not in waiting]
         self._unanswered[self._sequence] = (now, leases)
         self._leases.requeue_refused()
         renew.sequence = self._sequence
         renew.leases.extend(leases)
-        renew.seen_grant_numbers.extend(self._seen)
-        for lease, reason in self._refusals.items():
+        renew.seen_grant_numbers.extend(seen)
+        for lease, reason in self._leases.declined.items():
             status = status_pb2.Status(code=code_pb2.UNAVAILABLE, message=reason)
             renew.refusals.add(lease=lease, reason=status)
-        self._refusals.clear()
+        self._leases.declined.clear()
         self.renew_at = now + self._renew_interval
 
     def _put_outcomes(self, request: pb.SessionRequest) -> None:

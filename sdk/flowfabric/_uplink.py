@@ -14,7 +14,8 @@ from flowfabric._channel import Gateway, Pause
 from flowfabric._connection import Connection
 from flowfabric._errors import EngineError, InvalidArgument, SessionSuperseded, Unauthenticated
 from flowfabric._leases import Leases
-from flowfabric._session import Effects, Identity, Session, Slots
+from flowfabric._session import Effects, Identity, Session
+from flowfabric._slots import Slots
 
 logger = logging.getLogger(__name__)
 

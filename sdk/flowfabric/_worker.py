@@ -2,7 +2,7 @@
 
 Worker ── Uplink ── Connection ── Stream      which gateway, one session on its stream, one call
    │                    └── Session           what to say and what follows from what is heard
-   ├── Attempts ── Context                    the handlers that run
+   ├── Attempts ── Context                    the handlers that run, or wait for one of the Slots
    │      └── OutputStream ── Output          their output
    └── Leases                                 what is held, and what is yet to be said
 """
@@ -25,7 +25,8 @@ from flowfabric._channel import Gateway, resolve_namespace
 from flowfabric._connection import Connection
 from flowfabric._errors import LeaseLost
 from flowfabric._leases import Leases
-from flowfabric._session import Effects, Identity, Pool, Slots
+from flowfabric._session import Effects, Identity, Pool
+from flowfabric._slots import Slots
 from flowfabric._task import Task
 from flowfabric._uplink import Uplink
 
@@ -49,6 +50,7 @@ class Worker:
         capabilities: Sequence[str] = (),
         slots: int = 8,
         pools: Sequence[Pool] | None = None,
+        prefetch: bool = True,
         worker_id: str | None = None,
         identity: str | None = None,
     ) -> None:
@@ -63,6 +65,8 @@ class Worker:
             capabilities: What executions may require of it.
             slots: How many handlers run at once.
             pools: Instead of lanes, capabilities and slots: several sets of them.
+            prefetch: While handlers are short, fetch a few grants ahead of the slots; what waits for a slot
+                a tenth of a second goes back. False: never more grants than slots.
             worker_id: Unique; made up when not given. Of two workers with one id the newer wins.
             identity: For people; host and process id when not given.
         """
@@ -86,7 +90,7 @@ class Worker:
         )
         self._gateway = Gateway(address, token)
         self._leases = Leases()
-        self._slots = [Slots(pool.slots) for pool in pools]
+        self._slots = [Slots(pool.slots, prefetch) for pool in pools]
         self._attempts: Attempts | None = None
         self._uplink: Uplink | None = None
         self._service: asyncio.Task[None] | None = None
@@ -145,10 +149,11 @@ class Worker:
             self._service.result()
 
     async def drain(self) -> None:
-        """Takes no more work, finishes what runs, has every outcome acknowledged, and closes."""
+        """Takes no more work, gives back what waits, finishes what runs, has it acknowledged, and closes."""
         if self._attempts is None or self._uplink is None:
             return
         self._uplink.drain()
+        self._attempts.decline_waiting("the worker is leaving")
         await self._attempts.idle()
         if self._leases.held:
             self._settled.clear()
@@ -192,7 +197,7 @@ class Worker:
         assert attempts is not None
         # Grants first: what else a message says may be about them.
         for grant in effects.grants:
-            attempts.start(grant)
+            attempts.accept(grant)
         for lease, error in effects.lost:
             attempts.lose(lease, error)
         for cancel in effects.cancels:

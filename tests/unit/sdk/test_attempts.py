@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from google.rpc import code_pb2
 
-from flowfabric import Context, Delay, Fail, LeaseLost, Retry, task
+from flowfabric import Context, Delay, Fail, LeaseLost, Retry, Worker, task
 from flowfabric import _attempts as attempts_module
 from flowfabric_api.worker.v1 import worker_pb2 as pb
 
@@ -207,6 +207,277 @@ async def test_impossible_progress_fails_the_handler_and_not_the_session(start: 
     await session.grant(b"L", 1, kind="work")
 
     assert (await session.outcome()).failed.type == "ValueError"
+
+
+# Ahead of the slots
+
+LONG_TIMES = {"lease_ttl": 3_000_000, "renew_interval": 1_000_000, "offer_ttl": 2_000_000}
+PATIENCE_S = 60.0
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits is given back when the test says so, and not because the machine is slow."""
+    monkeypatch.setattr(attempts_module, "PATIENCE_S", PATIENCE_S)
+
+
+class Queue:
+    """A worker with one slot, a handler that keeps it, and what is granted beyond it."""
+
+    def __init__(self) -> None:
+        self.gate = Gate()
+        self.ran: list[bytes] = []
+        self.session: SessionEnd
+        self.worker: Worker
+        self._number = 1
+
+    async def open(self, start: Start, **options: Any) -> Queue:
+        @task
+        async def note(data: bytes) -> None:
+            self.ran.append(data)
+
+        options.setdefault("welcome", LONG_TIMES)
+        self.worker, self.session = await start(self.gate.task(), note, slots=1, **options)
+        await self.session.grant(b"first", 1, kind="wait")
+        await self.gate.entered.wait()
+        return self
+
+    async def grant(self, *leases: bytes) -> None:
+        grants = []
+        for lease in leases:
+            self._number += 1
+            grants.append(pb.Grant(lease=lease, number=self._number, kind="note", payload=lease, attempt=1))
+        await self.session.send(pb.SessionResponse(grants=grants))
+
+    async def is_heard(self) -> None:
+        """Returns when the worker has taken in everything that was sent to it."""
+        await self.grant(b"marker")
+        await cancel(self.session, b"marker")
+        assert (await self.session.outcome()).lease == b"marker"
+        await self.session.acknowledge(b"marker")
+
+    async def outcomes(self, count: int) -> list[bytes]:
+        leases: list[bytes] = []
+        while len(leases) < count:
+            request = await self.session.until(lambda request: bool(request.outcomes))
+            leases.extend(outcome.lease for outcome in request.outcomes)
+        return leases
+
+    async def refusals(self) -> pb.Renew:
+        request = await self.session.until(lambda request: bool(request.renew.refusals))
+        return request.renew
+
+    @property
+    def limit(self) -> int:
+        return limit(self.session)
+
+
+def limit(session: SessionEnd) -> int:
+    """The credit that the worker has given."""
+    return [credit.limit for request in session.history for credit in request.credits][-1]
+
+
+async def test_short_handlers_are_fetched_ahead_of_the_slots(start: Start) -> None:
+    _, session = await start(echo, slots=1)
+    number = 0
+
+    while limit(session) <= number + 1:
+        number += 1
+        await session.grant(b"%d" % number, number, kind="echo")
+        await session.outcome()
+
+
+async def test_long_handlers_are_not_fetched_ahead(start: Start, advance: Advance) -> None:
+    @task
+    async def work() -> None:
+        advance(0.02)
+
+    _, session = await start(work, slots=1)
+    for number in range(1, 101):
+        await session.grant(b"%d" % number, number, kind="work")
+        await session.outcome()
+
+    assert limit(session) == 101
+
+
+async def test_nothing_is_fetched_ahead_by_a_worker_that_is_told_not_to(start: Start) -> None:
+    _, session = await start(echo, slots=1, prefetch=False)
+    for number in range(1, 101):
+        await session.grant(b"%d" % number, number, kind="echo")
+        await session.outcome()
+
+    assert limit(session) == 101
+
+
+@pytest.mark.usefixtures("patient")
+async def test_what_waits_runs_in_the_order_it_was_granted(start: Start) -> None:
+    queue = await Queue().open(start)
+    await queue.grant(b"2", b"3")
+    await queue.grant(b"4", b"5")
+    await queue.is_heard()
+    assert queue.ran == []
+
+    queue.gate.open.set()
+
+    assert await queue.outcomes(5) == [b"first", b"2", b"3", b"4", b"5"]
+    assert queue.ran == [b"2", b"3", b"4", b"5"]
+
+
+@pytest.mark.usefixtures("patient")
+async def test_no_more_handlers_run_at_once_than_there_are_slots(start: Start) -> None:
+    at_once: list[int] = []
+    running = 0
+
+    @task
+    async def count() -> None:
+        nonlocal running
+        running += 1
+        at_once.append(running)
+        await asyncio.sleep(0)
+        running -= 1
+
+    _, session = await start(count, slots=2)
+    grants = [pb.Grant(lease=b"%d" % n, number=n, kind="count", attempt=1) for n in range(1, 21)]
+    await session.send(pb.SessionResponse(grants=grants))
+    outcomes = 0
+    while outcomes < 20:
+        outcomes += len((await session.until(lambda request: bool(request.outcomes))).outcomes)
+
+    assert max(at_once) == 2
+
+
+@pytest.mark.usefixtures("patient")
+async def test_what_waits_too_long_is_given_back_unconfirmed(start: Start, advance: Advance) -> None:
+    queue = await Queue().open(start)
+    await queue.grant(b"2", b"3")
+    await queue.is_heard()
+    advance(PATIENCE_S / 2)
+    await queue.grant(b"later")
+    await queue.is_heard()
+
+    advance(PATIENCE_S / 2)
+    renew = await queue.refusals()
+    assert [refusal.lease for refusal in renew.refusals] == [b"2", b"3"]
+    assert (list(renew.leases), list(renew.seen_grant_numbers)) == ([b"first"], [4])
+
+    advance(PATIENCE_S / 2)
+    renew = await queue.refusals()
+    assert [refusal.lease for refusal in renew.refusals] == [b"later"]
+    assert (list(renew.leases), list(renew.seen_grant_numbers)) == ([b"first"], [6])
+
+    queue.gate.open.set()
+    assert await queue.outcomes(1) == [b"first"]
+    assert queue.ran == []
+    assert queue.limit == 7  # all slots are free, none is counted twice
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_cancel_of_what_waits_is_answered_at_once(start: Start) -> None:
+    queue = await Queue().open(start)
+    await queue.grant(b"2", b"3")
+
+    await cancel(queue.session, b"2")
+    outcome = await queue.session.outcome()
+    assert (outcome.lease, outcome.WhichOneof("result")) == (b"2", "cancelled")
+
+    queue.gate.open.set()
+    assert await queue.outcomes(2) == [b"first", b"3"]
+    assert queue.ran == [b"3"]
+    assert queue.limit == 4
+
+
+@pytest.mark.usefixtures("patient")
+async def test_what_is_lost_while_it_waits_never_runs(start: Start) -> None:
+    queue = await Queue().open(start)
+    await queue.grant(b"2", b"3")
+    await lose(queue.session, b"2")
+
+    queue.gate.open.set()
+
+    assert await queue.outcomes(2) == [b"first", b"3"]
+    assert queue.ran == [b"3"]
+    assert queue.limit == 4
+
+
+@pytest.mark.usefixtures("patient")
+async def test_what_runs_out_while_it_waits_never_runs(start: Start, advance: Advance) -> None:
+    queue = await Queue().open(start, welcome={"renew_interval": 60_000, "offer_ttl": 20_000})
+    await queue.grant(b"2")
+    await queue.is_heard()
+
+    advance(20)
+    await queue.gate.cancelled.wait()
+    await queue.grant(b"next")
+
+    assert (await queue.session.outcome()).lease == b"next"
+    assert queue.ran == [b"next"]
+
+
+@pytest.mark.usefixtures("patient")
+async def test_what_waits_is_given_back_by_a_worker_that_drains(start: Start) -> None:
+    queue = await Queue().open(start)
+    await queue.grant(b"2", b"3")
+    await queue.is_heard()
+
+    draining = asyncio.create_task(queue.worker.drain())
+    renew = await queue.refusals()
+    assert [refusal.lease for refusal in renew.refusals] == [b"2", b"3"]
+    queue.gate.open.set()
+    assert await queue.outcomes(1) == [b"first"]
+    await queue.session.acknowledge(b"first")
+
+    await draining
+    assert queue.ran == []
+
+
+@pytest.mark.usefixtures("patient")
+async def test_what_waits_is_given_back_by_a_worker_that_stops(start: Start) -> None:
+    queue = await Queue().open(start)
+    await queue.grant(b"2", b"3")
+    await queue.is_heard()
+
+    await queue.worker.stop()
+
+    renew = await queue.refusals()
+    assert [refusal.lease for refusal in renew.refusals] == [b"2", b"3"]
+    last = [request.renew for request in queue.session.history if request.HasField("renew")][-1]
+    assert (list(last.leases), list(last.seen_grant_numbers)) == ([], [4])
+    assert queue.ran == []
+
+
+@pytest.mark.usefixtures("patient")
+async def test_what_waits_goes_on_in_a_new_session(gateway: FakeGateway, start: Start) -> None:
+    queue = await Queue().open(start)
+    await queue.grant(b"2")
+    await queue.is_heard()
+
+    queue.session.end(status(code_pb2.UNAVAILABLE, "SHUTTING_DOWN"))
+    queue.session = await gateway.session(**LONG_TIMES)
+    assert set(queue.session.hello.held_leases) == {b"first", b"2"}
+    renewed = await queue.session.until(lambda request: request.HasField("renew"))
+    assert set(renewed.renew.leases) == {b"first", b"2"}
+    queue.gate.open.set()
+
+    assert await queue.outcomes(2) == [b"first", b"2"]
+    assert queue.limit == 1
+
+
+async def test_what_waits_too_long_without_a_session_is_given_back_in_the_next(
+    gateway: FakeGateway, start: Start, advance: Advance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts_module, "PATIENCE_S", 5.0)  # less than the worker waits for a Welcome
+    queue = await Queue().open(start)
+    await queue.grant(b"2")
+    await queue.is_heard()
+    queue.session.end(status(code_pb2.UNAVAILABLE, "SHUTTING_DOWN"))
+    queue.session = await gateway.worker.sessions.get()
+
+    advance(5)
+    await queue.session.welcome(**LONG_TIMES)
+
+    renew = await queue.refusals()
+    assert [refusal.lease for refusal in renew.refusals] == [b"2"]
+    assert list(renew.leases) == [b"first"]
 
 
 # Stop asked, lease lost

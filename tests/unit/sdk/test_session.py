@@ -10,7 +10,8 @@ from google.rpc import code_pb2, status_pb2
 from flowfabric._errors import LeaseLost
 from flowfabric._leases import Leases
 from flowfabric._outcome import Cancelled, Completed, Delayed, Failed
-from flowfabric._session import Effects, Identity, Pool, Session, Slots
+from flowfabric._session import Effects, Identity, Pool, Session
+from flowfabric._slots import Slots
 from flowfabric_api.worker.v1 import worker_pb2 as pb
 
 from .fake_gateway import status
@@ -62,7 +63,7 @@ class Play:
 
     def finish(self, lease: bytes, outcome: Any = None, pool: int = 0) -> bool:
         """A handler ends, as `Attempts` would have it."""
-        self.slots[pool].busy -= 1
+        self.slots[pool].granted -= 1
         return self.leases.end(lease, outcome or Completed(b"r"), self.now)
 
     def answer(self, lease: bytes, code: int = code_pb2.OK, reason: str = "") -> Effects:
@@ -174,7 +175,7 @@ def test_a_repeated_grant_number_is_ignored(play: Play) -> None:
     play.grant(b"L", 1)
 
     assert play.grant(b"other", 1).grants == []
-    assert play.slots[0].busy == 1
+    assert play.slots[0].granted == 1
 
 
 def test_a_lease_that_is_held_already_does_not_run_twice(play: Play) -> None:
@@ -183,6 +184,40 @@ def test_a_lease_that_is_held_already_does_not_run_twice(play: Play) -> None:
 
     assert play.grant(b"L", 2).grants == []
     assert play.says().credits[0].limit == 3
+
+
+def test_credit_goes_beyond_the_slots_while_handlers_are_short(play: Play) -> None:
+    play.greet()
+    play.slots[0].pace = 0.002
+    play.grant(b"L", 1)
+
+    assert play.says().credits[0].limit == 1 + 1 + 5  # one is seen, one slot is free, five may wait
+
+
+def test_credit_is_not_taken_back_when_handlers_turn_long(play: Play) -> None:
+    play.slots[0].pace = 0.002
+    play.greet()
+    play.slots[0].slow_down()
+
+    play.grant(b"L1", 1)
+    play.finish(b"L1")
+    assert not play.says().credits
+    for number in range(2, 8):
+        play.grant(b"L%d" % number, number)
+    assert play.say() is None
+    for number in range(2, 8):
+        play.finish(b"L%d" % number)
+
+    assert play.says().credits[0].limit == 7 + 2
+
+
+def test_what_waits_takes_credit_in_a_new_session_too(play: Play) -> None:
+    play.greet()
+    for number in range(1, 4):
+        play.grant(b"L%d" % number, number)
+    play.reconnect()
+
+    assert not play.says().credits
 
 
 # Renew
@@ -251,6 +286,72 @@ def test_a_grant_for_no_pool_is_refused_at_once(play: Play) -> None:
     renew = play.says().renew
 
     assert [refusal.lease for refusal in renew.refusals] == [b"L"]
+    assert list(renew.leases) == []
+
+
+def test_what_waits_for_a_slot_is_neither_confirmed_nor_released() -> None:
+    play = Play(2, 2)
+    play.greet()
+    for number, lease in enumerate((b"runs", b"waits", b"waits too"), start=1):
+        play.grant(lease, number, pool=1)
+    play.leases.wait(b"waits", 1, 2)
+    play.leases.wait(b"waits too", 1, 3)
+    play.now += RENEW_INTERVAL
+
+    renew = play.says().renew
+    assert (list(renew.leases), list(renew.seen_grant_numbers)) == ([b"runs"], [0, 1])
+
+    play.leases.begin(b"waits")
+    play.now += RENEW_INTERVAL
+    renew = play.says().renew
+    assert (list(renew.leases), list(renew.seen_grant_numbers)) == ([b"runs", b"waits"], [0, 2])
+
+    play.leases.drop(b"waits too")
+    play.now += RENEW_INTERVAL
+    renew = play.says().renew
+    assert (list(renew.leases), list(renew.seen_grant_numbers)) == ([b"runs", b"waits"], [0, 3])
+
+
+def test_a_declined_grant_is_given_back_at_once_and_once(play: Play) -> None:
+    play.greet()
+    play.grant(b"runs", 1)
+    play.grant(b"waits", 2)
+    play.leases.wait(b"waits", 0, 2)
+
+    play.leases.decline(b"waits", "why")
+    renew = play.says().renew
+
+    assert [(one.lease, one.reason.message) for one in renew.refusals] == [(b"waits", "why")]
+    assert (list(renew.leases), list(renew.seen_grant_numbers)) == ([b"runs"], [2])
+    assert play.say() is None
+
+
+def test_a_new_session_confirms_what_waits(play: Play) -> None:
+    play.greet()
+    play.grant(b"waits", 5)
+    play.leases.wait(b"waits", 0, 5)
+    play.reconnect()
+
+    assert list(play.says().hello.held_leases) == [b"waits"]
+    play.welcome()
+    renew = play.says().renew
+    assert (list(renew.leases), list(renew.seen_grant_numbers)) == ([b"waits"], [0])
+
+
+def test_what_was_declined_without_a_session_is_given_back_in_the_next(play: Play) -> None:
+    play.greet()
+    play.grant(b"waits", 1)
+    play.grant(b"gone", 2)
+    play.reconnect()
+    play.leases.decline(b"waits", "why")
+    play.leases.decline(b"gone", "why")
+
+    assert list(play.says().hello.held_leases) == [b"waits", b"gone"]
+    exception = pb.LeaseException(lease=b"gone", status=status(code_pb2.FAILED_PRECONDITION, "LEASE_EXPIRED"))
+    assert play.welcome(lease_exceptions=[exception]).lost == []
+    renew = play.says().renew
+
+    assert [refusal.lease for refusal in renew.refusals] == [b"waits"]
     assert list(renew.leases) == []
 
 

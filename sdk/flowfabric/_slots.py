@@ -1,0 +1,66 @@
+"""A pool's slots: how many handlers run, and how many grants may wait in front of them.
+
+A worker whose handlers are short would spend its time waiting for the next grant, so some are fetched
+ahead. Never many: work that waits in a worker cannot go to another that is free. A grant is fetched ahead
+only if it should wait no longer than AHEAD_S at the pace of the last handlers, and given back after
+PATIENCE_S.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# How long a grant may be expected to wait for a slot.
+AHEAD_S = 0.010
+
+# How long it may really wait before it is given back.
+PATIENCE_S = 0.100
+
+# The pace while nothing is known of the handlers: too slow for anything to be fetched ahead.
+UNKNOWN_PACE_S = 1.0
+
+# Weight of the last handler in the pace.
+NEWEST = 1 / 8
+
+# What a small pool may fetch ahead; a larger one fetches one a slot.
+SMALL_POOL = 16
+
+
+@dataclass(slots=True)
+class Slots:
+    """The slots of one pool."""
+
+    total: int
+    prefetch: bool = True
+    """Whether grants may wait at all."""
+    busy: int = 0
+    """Handlers that run."""
+    granted: int = 0
+    """Grants that run or wait."""
+    pace: float = UNKNOWN_PACE_S
+    """Seconds from one slot that comes free to the next when all are busy, a moving average."""
+
+    @property
+    def ahead(self) -> int:
+        """How many grants may wait."""
+        if not self.prefetch:
+            return 0
+        return min(int(AHEAD_S / self.pace), max(self.total, SMALL_POOL))
+
+    @property
+    def room(self) -> int:
+        """How many more grants are wanted."""
+        return max(0, self.total + self.ahead - self.granted)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether another grant would have to wait."""
+        return self.busy >= self.total
+
+    def measure(self, seconds: float) -> None:
+        """A handler had its slot so long."""
+        self.pace += (max(seconds / self.total, 1e-6) - self.pace) * NEWEST
+
+    def slow_down(self) -> None:
+        """Handlers take longer than was thought: nothing is fetched ahead until they are seen to be short."""
+        self.pace = max(self.pace, UNKNOWN_PACE_S)
