@@ -1,5 +1,7 @@
 """What the services ask of a store. Nothing above this knows which store it is.
 
+A servicer or scanner asks for the narrowest protocol that it needs.
+
 `ff_core.store.backend.ValkeyBackend` implements it on Valkey; another store would implement the same,
 and layers (tracing, rate limits) would wrap it.
 """
@@ -10,12 +12,18 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ff_core.errors import EngineError, ErrorCode
+from ff_core.event import EventFilter, FeedPage
 from ff_core.execution import Created, ExecutionRecord, ListPage, ListQuery, NewExecution
+from ff_core.journal import JournalPage, JournalWrite, KeepMode
+from ff_core.keyring import SealedRing
 from ff_core.lease import Answer, Claimed, Outcome, Progress, Revoked, Verdict
-from ff_core.output import Appended, NewFrame, OutputPage
+from ff_core.output import Appended, NewFrame, OutputFilter, OutputPage, Summary
 from ff_core.queue import QueueDepth
 from ff_core.scan import Scan
+from ff_core.signal import Delivered, NewSignal
 from ff_core.state import State
+from ff_core.suspension import SuspensionRecord
+from ff_core.waitpoint import NewWaitpoint, WaitpointRecord
 from ff_core.worker import Beat, Member, WorkerRecord
 
 
@@ -28,6 +36,72 @@ class HintSource(Protocol):
     def forget(self, channel: str, listener: Callable[[bytes], None]) -> None: ...
     def on_gap(self, listener: Callable[[], None]) -> None: ...
     def off_gap(self, listener: Callable[[], None]) -> None: ...
+
+
+class WaitpointBackend(Protocol):
+    """Waitpoints of an execution."""
+
+    async def waitpoint_create(
+        self, lease: bytes, new: NewWaitpoint, kid: str, entry: str
+    ) -> WaitpointRecord: ...
+    async def waitpoint_list(
+        self, execution_id: str, after: int, limit: int, *, closed: bool = False
+    ) -> list[WaitpointRecord]: ...
+
+
+class SuspensionBackend(WaitpointBackend, Protocol):
+    """Suspensions; one begins as an outcome, through `lease_finish`."""
+
+    async def suspension_describe(self, execution_id: str) -> SuspensionRecord | None: ...
+    async def suspension_resume(
+        self, execution_id: str, source: str, delay_ms: int, reason: str
+    ) -> State: ...
+    async def suspension_lapse(self, partition: int, limit: int) -> Scan: ...
+
+
+class SignalBackend(Protocol):
+    """Deliveries, each with its own verdict."""
+
+    async def signal_deliver(
+        self, signals: Sequence[NewSignal], max_signals: int, max_bytes: int
+    ) -> list[Delivered | EngineError]: ...
+
+
+class JournalBackend(Protocol):
+    """The journal of an execution, and what a replay keeps of it."""
+
+    async def journal_record(
+        self, writes: Sequence[JournalWrite], max_entries: int, max_bytes: int
+    ) -> list[EngineError | None]: ...
+    async def journal_read(
+        self, execution_id: str, after: int, max_bytes: int, *, data: bool = True
+    ) -> JournalPage: ...
+    async def execution_replay(
+        self, execution_id: str, mode: KeepMode = "fresh", through: str = ""
+    ) -> State: ...
+
+
+class OutputBackend(Protocol):
+    """Output of all classes."""
+
+    async def output_append(self, lease: bytes, frames: Sequence[NewFrame]) -> Appended: ...
+    async def output_read(
+        self, execution_id: str, after: str, count: int, only: OutputFilter = ...
+    ) -> OutputPage: ...
+    async def output_summary(self, execution_id: str) -> Summary | None: ...
+
+
+class FeedBackend(Protocol):
+    """Events of a partition."""
+
+    async def feed_read(self, partition: int, after: str, limit: int, only: EventFilter) -> FeedPage: ...
+
+
+class KeyRingBackend(Protocol):
+    """The one stored ring of keys."""
+
+    async def keyring_read(self) -> SealedRing: ...
+    async def keyring_swap(self, expected: int, revision: int, ciphertext: bytes) -> bool: ...
 
 
 class EngineBackend(Protocol):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from ff_core.errors import ErrorCode
+from ff_core.errors import EngineError, ErrorCode
+from ff_core.journal import JournalEntry
+from ff_core.suspension import Resumption, Suspended
 
 
 @dataclass(slots=True)
@@ -20,6 +22,14 @@ class Grant:
     attempt_deadline_ms: int
     """0 for none."""
     traceparent: str
+    journal: list[JournalEntry] = field(default_factory=list)
+    """What earlier runs recorded, by sequence."""
+    journal_is_partial: bool = False
+    """There is more, for the holder to read."""
+    resumption: Resumption | None = None
+    """Why it runs again, after a suspension."""
+    recovered: bool = False
+    """An earlier holder vanished without an outcome."""
 
 
 @dataclass(slots=True)
@@ -47,14 +57,15 @@ class Outcome:
     """How a holder ends its lease."""
 
     lease: bytes
-    operation: Literal["complete", "fail", "delay", "stop"]
+    operation: Literal["complete", "fail", "delay", "stop", "suspend"]
     details: tuple[bytes | str | int, ...] = ()
     """complete: result. fail: type, message, category, final (0 or 1), retry delay in ms or "".
-    delay: ms. stop: nothing."""
+    delay: ms. stop: nothing. suspend: SuspendSpec.document(), kid of the key for new waitpoints."""
 
 
-Answer = str | ErrorCode
-"""completed, retry_scheduled, failed, delayed, cancelled; or why it was refused."""
+Answer = str | Suspended | ErrorCode | EngineError
+"""completed, retry_scheduled, failed, delayed, cancelled, or what came of a suspension; or why it was refused.
+An ErrorCode means that the lease is lost, an EngineError that this outcome cannot be and the lease stays."""
 
 
 @dataclass(slots=True)

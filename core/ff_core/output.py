@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 from ff_core.errors import ErrorCode
+
+
+class FrameClass(IntEnum):
+    """How well a frame is kept; the numbers are those of the wire."""
+
+    DURABLE = 1
+    SUMMARY = 2
+    BEST_EFFORT = 3
 
 
 @dataclass(slots=True)
@@ -14,6 +23,9 @@ class NewFrame:
     number: int
     kind: int
     data: bytes
+    frame_class: FrameClass = FrameClass.DURABLE
+    null_paths: tuple[str, ...] = ()
+    """JSON pointers set to null after the patch of a summary."""
 
 
 @dataclass(slots=True)
@@ -34,6 +46,18 @@ class StoredFrame:
     kind: int
     data: bytes
     close: str = ""
+    frame_class: FrameClass = FrameClass.DURABLE
+    version: int = 0
+    """Of a summary."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFilter:
+    """Which frames; an empty field matches all. The close marker passes any filter."""
+
+    attempt: int = 0
+    classes: frozenset[FrameClass] = frozenset()
+    kinds: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -42,3 +66,18 @@ class OutputPage:
 
     frames: list[StoredFrame]
     state: str
+    next: str = ""
+    """Cursor of the last one looked at, also when nothing matched."""
+    more: bool = False
+    """There was more to look at."""
+
+
+@dataclass(slots=True)
+class Summary:
+    """The rolling document that summary frames made."""
+
+    document: bytes
+    version: int
+    cursor: str
+    """Of the last change."""
+    at_ms: int

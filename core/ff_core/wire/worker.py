@@ -12,8 +12,9 @@ from ff_core.capabilities import class_of
 from ff_core.errors import EngineError, ErrorCode, invalid
 from ff_core.lease import Answer, CancelNotice, Grant, Outcome, Verdict
 from ff_core.output import NewFrame
+from ff_core.suspension import Suspended
 from ff_core.wire import names
-from ff_core.wire.status import ok, status_of_code
+from ff_core.wire.status import ok, status_of, status_of_code
 from ff_core.wire.time import point, span_ms
 from ff_core.worker import Pool
 from flowfabric_api.worker.v1 import worker_pb2 as pb
@@ -120,8 +121,14 @@ def answer(message: pb.OutcomeResult, lease: bytes, verdict: Answer) -> None:
     message.lease = lease
     if isinstance(verdict, ErrorCode):
         message.status.CopyFrom(status_of_code(verdict))
+        return
+    if isinstance(verdict, EngineError):
+        message.status.CopyFrom(status_of(verdict))
+        return
+    message.status.CopyFrom(ok())
+    if isinstance(verdict, Suspended):
+        message.answer, message.suspension = verdict.answer, verdict.number
     else:
-        message.status.CopyFrom(ok())
         message.answer = verdict
 
 

@@ -1,0 +1,62 @@
+"""Journal entries: what a handler has done, so that its next run can skip it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ff_core.signal import StoredSignal
+
+EntryKind = Literal["step", "wait", "sleep", "value", "waitpoint"]
+EntryState = Literal["running", "waiting", "done", "failed"]
+"""The last two are final."""
+KeepMode = Literal["fresh", "all", "through"]
+"""What a replay keeps: nothing, everything that is final, or that up to a step."""
+
+FINAL = frozenset({"done", "failed"})
+
+
+@dataclass(slots=True)
+class StepFailure:
+    """How a step failed for good."""
+
+    type: str
+    message: str
+    category: str
+
+
+@dataclass(slots=True)
+class JournalEntry:
+    """An entry on its way in or out. The fields from `signals` on are the engine's, ignored on the way in."""
+
+    key: str
+    kind: EntryKind
+    name: str
+    state: EntryState
+    data: bytes = b""
+    fingerprint: str = ""
+    runs: int = 0
+    uncertain: bool = False
+    failure: StepFailure | None = None
+    due_ms: int = 0
+    """0 for none."""
+    waitpoint: str = ""
+    """Public id of the waitpoint that the entry remembers, or ""."""
+    signals: list[StoredSignal] = field(default_factory=list)
+    sequence: int = 0
+    started_ms: int = 0
+    ended_ms: int = 0
+    data_bytes: int = 0
+    """Size of the data, also when that was not asked for."""
+
+
+JournalWrite = tuple[bytes, list[JournalEntry]]
+"""A lease and the entries written under it, all or none."""
+
+
+@dataclass(slots=True)
+class JournalPage:
+    """Entries by sequence, and where to go on; 0 at the end."""
+
+    entries: list[JournalEntry]
+    next: int

@@ -1,0 +1,111 @@
+"""Suspensions as the engine's Python handles them: what is waited for, and what came of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ff_core.signal import StoredSignal
+from ff_core.waitpoint import NewWaitpoint, WaitpointRecord
+
+OnTimeout = Literal["fail", "cancel", "expire", "resume", "escalate"]
+"""What becomes of the execution when a wait runs out of time."""
+
+
+@dataclass(slots=True)
+class NewWait:
+    """One reason to resume."""
+
+    entry: str
+    """Key of the journal entry that its signals are recorded in, or ""."""
+    name: str
+    node: dict[str, Any]
+    """The condition, in the form of condition.lua."""
+    timeout_ms: int | None
+    """From the suspension on."""
+    due_ms: int | None
+    """Point in time; at most one of both is set."""
+    on_timeout: OnTimeout
+
+
+@dataclass(slots=True)
+class SuspendSpec:
+    """How a holder suspends its execution."""
+
+    reason_code: str
+    requested_by: str
+    waitpoints: tuple[NewWaitpoint, ...]
+    waits: tuple[NewWait, ...]
+    fingerprint: str
+
+    def document(self) -> str:
+        """The form that suspension.lua takes; what is not set is left out."""
+        waitpoints = [
+            _present(
+                name=each.name,
+                number=each.number,
+                uses=each.uses,
+                recipient=each.recipient,
+                ttl_ms=each.ttl_ms,
+            )
+            for each in self.waitpoints
+        ]
+        waits = [
+            _present(
+                entry=each.entry,
+                name=each.name,
+                node=each.node,
+                timeout_ms=each.timeout_ms,
+                due_at=each.due_ms,
+                on_timeout=each.on_timeout,
+            )
+            for each in self.waits
+        ]
+        return json.dumps(
+            {
+                "reason_code": self.reason_code,
+                "requested_by": self.requested_by,
+                "fingerprint": self.fingerprint,
+                "waitpoints": waitpoints,
+                "waits": waits,
+            },
+            separators=(",", ":"),
+        )
+
+
+def _present(**fields: object) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+@dataclass(slots=True)
+class Suspended:
+    """The answer to an outcome that suspends."""
+
+    answer: Literal["suspended", "resumed"]
+    """resumed: signals that were kept were enough."""
+    number: int
+    """Of the suspension; 0 when a repeat came too late to know."""
+    waitpoints: list[WaitpointRecord]
+    """In the order of the outcome; empty when a repeat came too late to know."""
+
+
+@dataclass(slots=True)
+class SuspensionRecord:
+    """The current or last suspension as stored."""
+
+    core: dict[str, Any]
+    """Field names as suspension.lua writes them; docs/reference/keys.md names the main ones."""
+    signals: list[StoredSignal]
+    """Those that resumed it."""
+    waitpoints: list[WaitpointRecord]
+    """Its own."""
+
+
+@dataclass(slots=True)
+class Resumption:
+    """Why the holder of a lease runs again."""
+
+    suspension: int
+    ending: Literal["signal", "operator", "timeout"]
+    signals: list[StoredSignal]
