@@ -19,6 +19,7 @@ from ff_gateway.api.execution import ExecutionServicer
 from ff_gateway.api.operator import OperatorServicer
 from ff_gateway.api.output import OutputServicer
 from ff_gateway.api.worker import WorkerServicer
+from ff_gateway.claims import Claims
 from ff_gateway.demand import DemandBook
 from ff_gateway.http.options import HttpOptions, body_bytes_for
 from ff_gateway.http.server import HttpServer, build_app
@@ -66,6 +67,7 @@ class Gateway:
         self.schedulers = Schedulers(
             backend,
             self.book,
+            Claims(backend, self.book, self.gateway_id, settings.lease_ttl_ms),
             gateway_id=self.gateway_id,
             api_token=token,
             static=[address for address in settings.schedulers.split(",") if address],

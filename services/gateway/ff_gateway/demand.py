@@ -1,7 +1,7 @@
 """The truth about free slots: who wants work of which kind, and which grant goes to whom.
 
 Claimants (pools of sessions, unary Claim calls) of the same profile form one demand. Every scheduler
-is told the whole free demand; what several of them grant beyond it is given back in the same turn.
+is told the whole free demand; no claim is made for more slots than are free when its order arrives.
 
 Batching. Messages are the cost, so a demand is told at once only when a good part of its slots came
 free (an idle worker's always do); the slots of a busy one that come free one by one are told together,
@@ -64,9 +64,16 @@ class Demand:
         self.turns: OrderedDict[Claimant, None] = OrderedDict()
         """Claimants that have, or had, a free slot; served in turn."""
         self.free = 0
+        self.claiming = 0
+        """Free slots that claims under way are for."""
         self.slots = 0
         self.untold = 0
         """Slots that came free since schedulers were last told."""
+
+    @property
+    def unclaimed(self) -> int:
+        """Free slots that no claim under way is for."""
+        return max(0, self.free - self.claiming)
 
     @property
     def is_urgent(self) -> bool:
@@ -151,16 +158,13 @@ class DemandBook:
             demand.slots -= claimant.slots
             self.offered(demand, claimant, -claimant.free)
 
-    def distribute(self, grants: list[tuple[int, Grant]]) -> None:
-        """Hands grants to claimants; gives back what nobody has a slot for."""
-        by_demand: dict[int, list[Grant]] = {}
-        for demand_id, grant in grants:
-            by_demand.setdefault(demand_id, []).append(grant)
-        surplus: list[bytes] = []
-        for demand_id, batch in by_demand.items():
-            demand = self._by_id.get(demand_id)
-            surplus += [grant.lease for grant in (batch if demand is None else _hand_out(demand, batch))]
-        self.give_back(surplus)
+    def find(self, demand_id: int) -> Demand | None:
+        """The demand of an id."""
+        return self._by_id.get(demand_id)
+
+    def hand_out(self, demand: Demand, grants: list[Grant]) -> None:
+        """Hands grants to claimants; gives back what nobody has a slot for any more."""
+        self.give_back([grant.lease for grant in _hand_out(demand, grants)])
 
     def give_back(self, leases: list[bytes]) -> None:
         """Returns grants that nobody runs to their queues."""

@@ -1,8 +1,10 @@
-"""The gateway's streams to the schedulers: demand up, grants down."""
+"""The gateway's streams to the schedulers: demand and results up, orders to claim down."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,8 +15,9 @@ from prometheus_client import Gauge
 
 from ff_core.backend import EngineBackend
 from ff_core.errors import EngineError
-from ff_core.lease import Grant
+from ff_core.lease import Claimed
 from ff_core.lifecycle import Supervisor
+from ff_gateway.claims import Claims
 from ff_gateway.demand import Demand, DemandBook
 from flowfabric_api.dispatch.v1 import dispatch_pb2 as pb
 from flowfabric_api.dispatch.v1 import dispatch_pb2_grpc
@@ -26,7 +29,6 @@ CONNECTED = Gauge("ff_gateway_schedulers", "Schedulers this gateway has a stream
 LONELY_S = 0.1
 
 CHANNEL_OPTIONS = (
-    ("grpc.max_receive_message_length", -1),
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 2000),
@@ -36,15 +38,28 @@ CHANNEL_OPTIONS = (
 )
 
 
-class SchedulerLink:
-    """One stream to one scheduler. A broken stream ends; whoever made it makes another."""
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this gateway is to schedulers."""
 
-    def __init__(self, address: str, book: DemandBook, gateway_id: str, api_token: str) -> None:
+    gateway_id: str
+    metadata: tuple[tuple[str, str], ...]
+
+
+class SchedulerLink:
+    """One stream to one scheduler. A broken stream ends; whoever made it makes another.
+
+    A demand's limit counts from the start of the stream: grants made on this scheduler's orders, slots its
+    orders are claiming for, and slots nobody claims for.
+    """
+
+    def __init__(self, address: str, book: DemandBook, claims: Claims, identity: Identity) -> None:
         self._address = address
         self._book = book
-        self._gateway_id = gateway_id
-        self._metadata = (("authorization", f"Bearer {api_token}"),) if api_token else ()
-        self._received: dict[int, int] = {}
+        self._claims = claims
+        self._identity = identity
+        self._granted: Counter[int] = Counter()
+        self._claiming: Counter[int] = Counter()
         self._told: dict[int, int] = {}
         self._outgoing = pb.DispatchRequest()
         self._some = asyncio.Event()
@@ -52,53 +67,73 @@ class SchedulerLink:
     def tell(self, demands: list[Demand]) -> None:
         """Queues the limits that changed; those of one turn leave in one message."""
         for demand in demands:
-            limit = self._received.get(demand.demand_id, 0) + demand.free
-            if self._told.get(demand.demand_id, 0) != limit:
-                message = self._outgoing.demands.add(demand_id=demand.demand_id, limit=limit)
-                if demand.demand_id not in self._told:
+            demand_id = demand.demand_id
+            limit = self._granted[demand_id] + self._claiming[demand_id] + demand.unclaimed
+            if self._told.get(demand_id, 0) != limit:
+                message = self._outgoing.demands.add(demand_id=demand_id, limit=limit)
+                if demand_id not in self._told:
                     message.profile.namespace = demand.profile.namespace
                     message.profile.lanes.extend(demand.profile.lanes)
                     message.profile.capabilities.extend(sorted(demand.profile.capabilities))
-                self._told[demand.demand_id] = limit
+                self._told[demand_id] = limit
                 self._some.set()
+
+    def outgoing(self) -> pb.DispatchRequest:
+        """Everything there is to say, once."""
+        message, self._outgoing = self._outgoing, pb.DispatchRequest()
+        return message
 
     async def run(self) -> None:
         """Holds the stream until it breaks. Raises grpc.aio.AioRpcError."""
         async with grpc.aio.insecure_channel(self._address, options=CHANNEL_OPTIONS) as channel:
             call = dispatch_pb2_grpc.DispatchServiceStub(channel).Dispatch(
-                metadata=self._metadata, wait_for_ready=True
+                metadata=self._identity.metadata, wait_for_ready=True
             )
-            await call.write(pb.DispatchRequest(gateway_id=self._gateway_id))
+            await call.write(pb.DispatchRequest(gateway_id=self._identity.gateway_id))
             writer = asyncio.ensure_future(self._write(call))
             try:
                 async for message in call:
                     if message.scheduler_id:
                         self._book.connect(self)
                         CONNECTED.set(self._book.schedulers)
-                    self._receive(message)
+                    for order in message.orders:
+                        self.take(order)
             finally:
                 writer.cancel()
                 self._book.disconnect(self)
                 CONNECTED.set(self._book.schedulers)
 
-    def _receive(self, message: pb.DispatchResponse) -> None:
-        grants = []
-        for one in message.grants:
-            demand_id = one.demand_id
-            self._received[demand_id] = self._received.get(demand_id, 0) + 1
-            grant = Grant(
-                one.lease, one.kind, one.payload, one.deadline_ms, one.attempt_deadline_ms, one.traceparent
-            )
-            grants.append((demand_id, grant))
-        if grants:
-            self._book.distribute(grants)
+    def take(self, order: pb.ClaimOrder) -> None:
+        """Has the claim made for the slots that are free now, or says that there are none."""
+        demand = self._book.find(order.demand_id)
+        asked = min(order.count, demand.unclaimed) if demand is not None else 0
+        if demand is None or asked <= 0:
+            self._answer(pb.ClaimResult(order_id=order.order_id))
+            if demand is not None:
+                self.tell([demand])
+            return
+        self._claiming[demand.demand_id] += asked
+        self._claims.start(demand, order.partition, order.queue, asked, partial(self._settle, order, asked))
+
+    def _settle(self, order: pb.ClaimOrder, asked: int, claimed: Claimed | None) -> None:
+        self._claiming[order.demand_id] -= asked
+        result = pb.ClaimResult(order_id=order.order_id, asked=asked, failed=claimed is None)
+        if claimed is not None:
+            self._granted[order.demand_id] += len(claimed.grants)
+            result.granted = len(claimed.grants)
+            if claimed.next_score is not None:
+                result.next_score = claimed.next_score
+        self._answer(result)
+
+    def _answer(self, result: pb.ClaimResult) -> None:
+        self._outgoing.results.append(result)
+        self._some.set()
 
     async def _write(self, call: Any) -> None:
         while True:
             await self._some.wait()
             self._some.clear()
-            message, self._outgoing = self._outgoing, pb.DispatchRequest()
-            await call.write(message)
+            await call.write(self.outgoing())
 
 
 class Schedulers:
@@ -108,6 +143,7 @@ class Schedulers:
         self,
         backend: EngineBackend,
         book: DemandBook,
+        claims: Claims,
         *,
         gateway_id: str,
         api_token: str,
@@ -116,8 +152,9 @@ class Schedulers:
     ) -> None:
         self._backend = backend
         self._book = book
-        self._gateway_id = gateway_id
-        self._api_token = api_token
+        self._claims = claims
+        metadata = (("authorization", f"Bearer {api_token}"),) if api_token else ()
+        self._identity = Identity(gateway_id, metadata)
         self._static = static
         self._every_s = every_s
         self._links: dict[str, asyncio.Task[None]] = {}
@@ -137,8 +174,9 @@ class Schedulers:
             await asyncio.sleep(self._every_s if self._links else min(self._every_s, LONELY_S))
 
     async def stop(self) -> None:
-        """Ends every link."""
+        """Ends every link. Claims under way are finished: their grants are handed out or given back."""
         await self._supervisor.stop()
+        await self._claims.finish()
 
     def _follow(self, addresses: set[str]) -> None:
         for address in addresses - set(self._links):
@@ -150,7 +188,7 @@ class Schedulers:
 
     async def _hold(self, address: str) -> None:
         while True:
-            link = SchedulerLink(address, self._book, self._gateway_id, self._api_token)
+            link = SchedulerLink(address, self._book, self._claims, self._identity)
             try:
                 await link.run()
             except grpc.aio.AioRpcError as error:

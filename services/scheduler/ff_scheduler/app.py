@@ -29,14 +29,9 @@ async def serve(settings: SchedulerSettings, stopping: asyncio.Event) -> None:
         raise invalid("FF_PARTITION_RANGE", str(error)) from error
     backend = await open_backend(settings)
     member_id = settings.replica_id or ids.new_process_id("scheduler")
-    claimer = Claimer(
-        backend,
-        claim_batch=settings.claim_batch,
-        offer_ttl_ms=settings.lease_ttl_ms,
-        ready_sweep_ms=settings.ready_sweep_ms,
-    )
-    servicer = DispatchServicer(backend, claimer, member_id)
-    server = rpc.new_server(settings.api_token.get_secret_value(), max_message_bytes=16 << 20)
+    claimer = Claimer(backend, claim_batch=settings.claim_batch, ready_sweep_ms=settings.ready_sweep_ms)
+    servicer = DispatchServicer(claimer, member_id)
+    server = rpc.new_server(settings.api_token.get_secret_value(), max_message_bytes=4 << 20)
     dispatch_pb2_grpc.add_DispatchServiceServicer_to_server(servicer, server)
     address = rpc.listen(server, settings.dispatch_addr)
     await server.start()
@@ -70,7 +65,7 @@ async def serve(settings: SchedulerSettings, stopping: asyncio.Event) -> None:
     await stopping.wait()
     await membership.leave()
     await supervisor.stop()
-    await claimer.stop()
+    claimer.stop()
     servicer.close()
     await server.stop(settings.shutdown_grace_ms / 1000)
     await ops.stop()

@@ -26,21 +26,20 @@ MAX_SPREAD = 16
 class Demand:
     """Free slots of one gateway that can run the same things."""
 
-    gateway_id: str
     demand_id: int
     namespace: str
     lanes: frozenset[str]
     capabilities: frozenset[str]
     limit: int = 0
     """Grants the gateway will take, counted from the start of its stream."""
-    sent: int = 0
+    granted: int = 0
     in_flight: int = 0
-    """Asked for in claims that have not come back."""
+    """Ordered in claims that have not come back."""
 
     @property
     def free(self) -> int:
         """How many more may be claimed for it now."""
-        return self.limit - self.sent - self.in_flight
+        return self.limit - self.granted - self.in_flight
 
 
 @dataclass(slots=True, eq=False)
@@ -74,6 +73,8 @@ class Claim:
     partition: int
     demand: Demand
     count: int
+    score: float
+    """Of the queue's head, as far as was known."""
 
 
 class Board:
@@ -120,25 +121,31 @@ class Board:
                     claims += self._claim(queue, demand)
         return claims
 
-    def settle(self, claim: Claim, granted: int, next_score: float | None) -> None:
-        """A claim came back."""
+    def settle(self, claim: Claim, asked: int, granted: int, next_score: float | None) -> None:
+        """A claim came back. `asked` is less than its count when fewer slots were free by then."""
         queue = claim.queue
         claim.demand.in_flight -= claim.count
-        claim.demand.sent += granted
+        claim.demand.granted += granted
         queue.claimed.discard(claim.partition)
+        if asked == 0:  # nobody looked, so what was there still is
+            queue.heads.setdefault(claim.partition, claim.score)
+            return
         if next_score is not None:
             queue.heads[claim.partition] = next_score
-        if granted == claim.count:
+        if granted == asked:
             queue.spread = max(1, queue.spread // 2)
-        elif granted * 2 < claim.count:
+        elif granted * 2 < asked:
             queue.spread = min(MAX_SPREAD, queue.spread * 2)
-        if not queue.heads and not queue.claimed:
-            del self._queues[queue.name]
+        if not queue.heads and not queue.claimed and self._queues.pop(queue.name, None) is not None:
             self._matches.pop(queue.name, None)
 
     def abandon(self, claim: Claim) -> None:
         """A claim failed; the sweep finds out what is left there."""
         claim.demand.in_flight -= claim.count
+        claim.queue.claimed.discard(claim.partition)
+
+    def overtake(self, claim: Claim) -> None:
+        """A claim is late: others may claim there meanwhile. Its slots stay booked until it comes back."""
         claim.queue.claimed.discard(claim.partition)
 
     def _demands_for(self, queue: Queue) -> list[Demand]:
@@ -164,6 +171,5 @@ class Board:
                 break
             demand.in_flight += asked
             queue.claimed.add(partition)
-            del queue.heads[partition]
-            claims.append(Claim(queue, partition, demand, asked))
+            claims.append(Claim(queue, partition, demand, asked, queue.heads.pop(partition)))
         return claims

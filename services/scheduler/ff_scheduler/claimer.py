@@ -1,4 +1,4 @@
-"""The claim-grant cycle: demand and wake-ups in, function calls out, grants to the gateways."""
+"""The claim cycle: demand, wake-ups and results in, orders to the gateways out."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from ff_core import keys
 from ff_core.backend import EngineBackend
-from ff_core.errors import EngineError
-from ff_core.lease import Grant
-from ff_scheduler.board import Board, Claim, Demand
+from ff_scheduler.board import Board, Demand
 from ff_scheduler.link import GatewayLink
+from flowfabric_api.dispatch.v1 import dispatch_pb2 as pb
 
 log = structlog.get_logger()
 
-CLAIMS = Counter("ff_claims_total", "Claim calls")
+#: A gateway that says nothing of an order for so long may have stopped; others may claim in its place.
+PATIENCE_S = 1.0
+
+CLAIMS = Counter("ff_claims_total", "Claims made on an order")
 GRANTS = Counter("ff_grants_total", "Leases granted")
 BATCH = Histogram(
     "ff_claim_batch_size", "Grants a claim call brought", buckets=(0, 1, 2, 4, 8, 16, 32, 64, 128)
@@ -27,20 +29,17 @@ OWNED = Gauge("ff_scheduler_owned_partitions", "Partitions this scheduler claims
 class Claimer:
     """Owns the board. Everything happens on one loop, so its steps need no locks."""
 
-    def __init__(
-        self, backend: EngineBackend, *, claim_batch: int, offer_ttl_ms: int, ready_sweep_ms: int
-    ) -> None:
+    def __init__(self, backend: EngineBackend, *, claim_batch: int, ready_sweep_ms: int) -> None:
         self._backend = backend
         self._board = Board(claim_batch)
-        self._offer_ttl_ms = offer_ttl_ms
         self._sweep_s = ready_sweep_ms / 1000
         self._owned: frozenset[int] = frozenset()
         self._listeners: dict[int, WakeListener] = {}
         self._links: dict[Demand, GatewayLink] = {}
-        self._claims: set[asyncio.Task[None]] = set()
         self._planned = False
         self._stopping = False
         self._look = asyncio.Event()
+        self._patience: asyncio.TimerHandle | None = None
 
     async def own(self, partitions: frozenset[int]) -> None:
         """Takes over partitions and lets go of the others."""
@@ -87,11 +86,30 @@ class Claimer:
         self._links[demand] = link
         self._board.add_demand(demand)
 
-    def close_link(self, demands: list[Demand]) -> None:
-        """A gateway's stream ended."""
+    def close_link(self, link: GatewayLink, demands: list[Demand]) -> None:
+        """A gateway's stream ended; what its claims left is for the others."""
         self._board.remove_demands(demands)
         for demand in demands:
             self._links.pop(demand, None)
+        for claim in link.abandon():
+            self._board.abandon(claim)
+            self._look.set()
+
+    def settle(self, link: GatewayLink, result: pb.ClaimResult) -> None:
+        """A gateway says what an order brought."""
+        claim = link.answered(result.order_id)
+        if claim is None:
+            return
+        if result.failed:
+            self._board.abandon(claim)
+            self._look.set()
+            return
+        if result.asked:
+            CLAIMS.inc()
+            GRANTS.inc(result.granted)
+            BATCH.observe(result.granted)
+        next_score = result.next_score if result.HasField("next_score") else None
+        self._board.settle(claim, result.asked, result.granted, next_score)
 
     def plan_soon(self) -> None:
         """Plans once in this turn of the loop, however much changed."""
@@ -104,42 +122,26 @@ class Claimer:
         if self._stopping:
             return
         for claim in self._board.plan():
-            task = asyncio.get_running_loop().create_task(self._claim(claim))
-            self._claims.add(task)
-            task.add_done_callback(self._claims.discard)
+            self._links[claim.demand].order(claim.demand.demand_id, claim)
+            if self._patience is None:
+                self._patience = asyncio.get_running_loop().call_later(PATIENCE_S, self.overtake)
 
-    async def _claim(self, claim: Claim) -> None:
-        try:
-            claimed = await self._backend.execution_claim(
-                claim.partition, claim.queue.name, claim.count, self._offer_ttl_ms, claim.demand.gateway_id
-            )
-        except EngineError as error:
-            self._board.abandon(claim)
-            log.warning("claim_failed", code=error.code.name, detail=error.detail, partition=claim.partition)
-            self._look.set()
-            return
-        CLAIMS.inc()
-        GRANTS.inc(len(claimed.grants))
-        BATCH.observe(len(claimed.grants))
-        self._board.settle(claim, len(claimed.grants), claimed.next_score)
-        if claimed.grants:
-            await self._deliver(claim.demand, claimed.grants)
-        self.plan_soon()
+    def overtake(self) -> None:
+        """Lets others claim where a gateway has been silent about its order for too long."""
+        self._patience = None
+        for link in set(self._links.values()):
+            for claim in link.late(PATIENCE_S):
+                log.warning("claim_late", partition=claim.partition, queue=claim.queue.name)
+                self._board.overtake(claim)
+                self._look.set()
+        if any(link.has_orders for link in self._links.values()):
+            self._patience = asyncio.get_running_loop().call_later(PATIENCE_S, self.overtake)
 
-    async def _deliver(self, demand: Demand, grants: list[Grant]) -> None:
-        link = self._links.get(demand)
-        if link is not None:
-            link.send(demand.demand_id, grants)
-        else:  # the gateway went away while we claimed for it
-            try:
-                await self._backend.lease_release([grant.lease for grant in grants])
-            except EngineError as error:  # they return by themselves when their offer runs out
-                log.warning("release_failed", code=error.code.name, leases=len(grants))
-
-    async def stop(self) -> None:
-        """Claims no more, and waits for the claims under way: their grants are delivered or given back."""
+    def stop(self) -> None:
+        """Orders no more claims; gateways finish those under way by themselves."""
         self._stopping = True
-        await asyncio.gather(*self._claims, return_exceptions=True)
+        if self._patience is not None:
+            self._patience.cancel()
 
 
 class WakeListener:

@@ -1,69 +1,74 @@
-"""One gateway's stream, seen from the scheduler: grants that are ready leave in one message."""
+"""One gateway's stream, seen from the scheduler: orders go down, and are kept until their result comes up."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 
-from ff_core import ids
-from ff_core.lease import Grant
+from ff_core import clock
+from ff_scheduler.board import Claim
 from flowfabric_api.dispatch.v1 import dispatch_pb2 as pb
-
-#: A message is closed at this size, well below gRPC's usual limit of 4 MiB.
-MESSAGE_BYTES = 2 << 20
 
 
 class GatewayLink:
     """The way down to one gateway."""
 
     def __init__(self) -> None:
-        self._ready: list[tuple[int, Grant]] = []
+        self._orders: dict[int, tuple[Claim, float]] = {}
+        """Under way, oldest first, each with the time it was sent."""
+        self._last = 0
+        self._message = pb.DispatchResponse()
         self._some = asyncio.Event()
         self._closed = False
 
-    def send(self, demand_id: int, grants: list[Grant]) -> None:
-        """Queues grants; what is queued until the stream takes it goes as one message."""
-        self._ready += [(demand_id, grant) for grant in grants]
+    def order(self, demand_id: int, claim: Claim) -> None:
+        """Has the gateway make a claim; what is ordered in one turn leaves as one message."""
+        self._last += 1
+        self._orders[self._last] = (claim, clock.monotonic())
+        self._message.orders.add(
+            order_id=self._last,
+            demand_id=demand_id,
+            partition=claim.partition,
+            queue=claim.queue.name,
+            count=claim.count,
+        )
         self._some.set()
+
+    def answered(self, order_id: int) -> Claim | None:
+        """The claim of an order that has its result; None for one that is not under way."""
+        order = self._orders.pop(order_id, None)
+        return order and order[0]
+
+    @property
+    def has_orders(self) -> bool:
+        """Whether a result is still to come."""
+        return bool(self._orders)
+
+    def late(self, patience_s: float) -> list[Claim]:
+        """Claims whose gateway has been silent about them for longer; each is named once."""
+        latest = clock.monotonic() - patience_s
+        late = [order_id for order_id, (_, sent_at) in self._orders.items() if sent_at < latest]
+        for order_id in late:
+            self._orders[order_id] = (self._orders[order_id][0], math.inf)
+        return [self._orders[order_id][0] for order_id in late]
+
+    def abandon(self) -> list[Claim]:
+        """All claims under way, of which nothing will be heard."""
+        claims = [claim for claim, _ in self._orders.values()]
+        self._orders.clear()
+        return claims
 
     def close(self) -> None:
         """Ends `messages`."""
         self._closed = True
         self._some.set()
 
-    def undelivered(self) -> list[bytes]:
-        """Leases that were queued and will not be sent."""
-        leases = [grant.lease for _, grant in self._ready]
-        self._ready.clear()
-        return leases
-
     async def messages(self) -> AsyncIterator[pb.DispatchResponse]:
         """Messages as they become ready, until closed."""
-        while True:
+        while not self._closed:
             await self._some.wait()
             self._some.clear()
-            while self._ready:
-                ready, self._ready = self._ready, []
-                message, size = pb.DispatchResponse(), 0
-                for place, (demand_id, grant) in enumerate(ready):
-                    _add(message, demand_id, grant)
-                    size += len(grant.payload) + 256
-                    if size > MESSAGE_BYTES:
-                        self._ready = ready[place + 1 :] + self._ready
-                        break
+            if self._message.orders:
+                message, self._message = self._message, pb.DispatchResponse()
                 yield message
-            if self._closed:
-                return
-
-
-def _add(message: pb.DispatchResponse, demand_id: int, grant: Grant) -> None:
-    message.grants.add(
-        demand_id=demand_id,
-        lease=grant.lease,
-        execution_id=ids.execution_of_lease(grant.lease),
-        kind=grant.kind,
-        payload=grant.payload,
-        deadline_ms=grant.deadline_ms,
-        attempt_deadline_ms=grant.attempt_deadline_ms,
-        traceparent=grant.traceparent,
-    )

@@ -10,7 +10,7 @@ from itertools import count
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
 
 from ff_core.lease import Grant
 from ff_gateway.demand import Demand, DemandBook, Profile
@@ -63,9 +63,8 @@ class Book:
         self.book.offered(demand, claimant, claimant.free)
         return demand, claimant
 
-
-def grants(demand_id: int, *leases: bytes) -> list[tuple[int, Grant]]:
-    return [(demand_id, Grant(lease, "k", b"", 0, 0, "")) for lease in leases]
+    def grant(self, demand: Demand, *leases: bytes) -> None:
+        self.book.hand_out(demand, [Grant(lease, "k", b"", 0, 0, "") for lease in leases])
 
 
 async def end_of_turn() -> None:
@@ -76,7 +75,7 @@ async def test_a_grant_goes_to_whoever_has_a_slot() -> None:
     book = Book()
     demand, claimant = book.offer(1)
 
-    book.book.distribute(grants(demand.demand_id, b"one"))
+    book.grant(demand, b"one")
 
     assert claimant.leases == [b"one"]
     assert demand.free == 0
@@ -87,7 +86,7 @@ async def test_claimants_are_served_in_turn() -> None:
     demand, first = book.offer(3)
     _, second = book.offer(3)
 
-    book.book.distribute(grants(demand.demand_id, b"1", b"2", b"3", b"4"))
+    book.grant(demand, b"1", b"2", b"3", b"4")
 
     assert (first.leases, second.leases) == ([b"1", b"3"], [b"2", b"4"])
 
@@ -98,7 +97,7 @@ async def test_the_turn_is_kept_between_deliveries() -> None:
     _, second = book.offer(2)
 
     for lease in (b"1", b"2", b"3", b"4"):
-        book.book.distribute(grants(demand.demand_id, lease))
+        book.grant(demand, lease)
 
     assert (first.leases, second.leases) == ([b"1", b"3"], [b"2", b"4"])
 
@@ -109,7 +108,7 @@ async def test_nobody_fetches_ahead_while_another_is_idle() -> None:
     _, half_busy = book.offer(2, ahead=16, busy=2)
     _, idle = book.offer(4)
 
-    book.book.distribute(grants(demand.demand_id, *(b"%d" % number for number in range(6))))
+    book.grant(demand, *(b"%d" % number for number in range(6)))
 
     assert [len(one.leases) for one in (busy, half_busy, idle)] == [0, 2, 4]
 
@@ -119,7 +118,7 @@ async def test_what_is_fetched_ahead_is_shared_once_nobody_is_idle() -> None:
     demand, first = book.offer(0, ahead=2, busy=4)
     _, second = book.offer(1, ahead=2, busy=3)
 
-    book.book.distribute(grants(demand.demand_id, b"1", b"2", b"3", b"4", b"5", b"6"))
+    book.grant(demand, b"1", b"2", b"3", b"4", b"5", b"6")
 
     assert (len(first.leases), len(second.leases), book.returned) == (2, 3, [b"6"])
 
@@ -130,7 +129,7 @@ async def test_few_grants_spread_over_workers_that_are_mostly_idle() -> None:
     book.offer(0, ahead=16, busy=4)
     [demand] = book.book.demands
 
-    book.book.distribute(grants(demand.demand_id, b"1", b"2", b"3"))
+    book.grant(demand, b"1", b"2", b"3")
 
     assert [len(one.leases) for one in claimants] == [1, 1, 1]
 
@@ -140,7 +139,7 @@ async def test_workers_that_are_mostly_busy_get_blocks() -> None:
     demand, first = book.offer(3, busy=5)
     _, second = book.offer(3, busy=5)
 
-    book.book.distribute(grants(demand.demand_id, b"1", b"2", b"3", b"4"))
+    book.grant(demand, b"1", b"2", b"3", b"4")
 
     assert (first.leases, second.leases) == ([b"1", b"2", b"3"], [b"4"])
 
@@ -150,7 +149,7 @@ async def test_a_block_fills_idle_slots_and_nothing_ahead_of_them() -> None:
     demand, first = book.offer(1, ahead=16, busy=7)
     _, second = book.offer(1, ahead=16, busy=7)
 
-    book.book.distribute(grants(demand.demand_id, b"1", b"2"))
+    book.grant(demand, b"1", b"2")
 
     assert (first.leases, second.leases) == ([b"1"], [b"2"])
 
@@ -160,7 +159,7 @@ async def test_many_idle_workers_are_not_taken_for_busy() -> None:
     claimants = [book.offer(2, ahead=16)[1] for _ in range(200)]
     [demand] = book.book.demands
 
-    book.book.distribute(grants(demand.demand_id, *(b"%d" % number for number in range(64))))
+    book.grant(demand, *(b"%d" % number for number in range(64)))
 
     assert max(len(one.leases) for one in claimants) == 1
 
@@ -171,7 +170,7 @@ async def test_a_claimant_waits_in_line_once() -> None:
     [demand] = book.book.demands
 
     for number in range(1000):
-        book.book.distribute(grants(demand.demand_id, b"%d" % number))
+        book.grant(demand, b"%d" % number)
         [busy] = [one for one in claimants if one.free < 8]
         busy.free += 1
         book.book.offered(demand, busy, 1)
@@ -192,18 +191,10 @@ async def test_what_nobody_has_a_slot_for_is_given_back_in_one_call() -> None:
     book = Book()
     demand, claimant = book.offer(1)
 
-    book.book.distribute(grants(demand.demand_id, b"1", b"2", b"3"))
+    book.grant(demand, b"1", b"2", b"3")
 
     assert claimant.leases == [b"1"]
     assert book.returned == [b"2", b"3"]
-
-
-async def test_a_grant_for_a_demand_that_never_was_is_given_back() -> None:
-    book = Book()
-
-    book.book.distribute(grants(99, b"1"))
-
-    assert book.returned == [b"1"]
 
 
 async def test_a_grant_for_a_claimant_that_left_goes_to_another_or_back() -> None:
@@ -212,7 +203,7 @@ async def test_a_grant_for_a_claimant_that_left_goes_to_another_or_back() -> Non
     _, stays = book.offer(1)
     book.book.leave(demand, gone)
 
-    book.book.distribute(grants(demand.demand_id, b"1", b"2"))
+    book.grant(demand, b"1", b"2")
 
     assert (gone.leases, stays.leases, book.returned) == ([], [b"1"], [b"2"])
 
@@ -346,14 +337,15 @@ class AnyDemand(RuleBasedStateMachine):
         self.live.remove(one)
         one[1].free = 0  # `accept` fails from now on
 
-    @rule(demand_id=st.integers(1, 3), size=st.integers(1, 8))
-    def grant(self, demand_id: int, size: int) -> None:
+    @precondition(lambda self: self.subject.book.demands)
+    @rule(data=st.data(), size=st.integers(1, 8))
+    def grant(self, data: st.DataObject, size: int) -> None:
         leases = [b"%d" % next(self.numbers) for _ in range(size)]
-        demands = {demand.demand_id: demand for demand in self.subject.book.demands}
-        free = demands[demand_id].free if demand_id in demands else 0
+        demand = data.draw(st.sampled_from(self.subject.book.demands))
+        free = demand.free
         before = len(self.subject.returned)
 
-        self.subject.book.distribute(grants(demand_id, *leases))
+        self.subject.grant(demand, *leases)
 
         self.granted += size
         assert len(self.subject.returned) - before == max(0, size - free)

@@ -126,7 +126,7 @@ async def test_the_slots_of_a_worker_that_is_sent_away_are_free_no_more(gateway:
     draining = asyncio.ensure_future(gateway.sessions.drain(60))
     assert (await following).HasField("go_away")
     assert demand.free == 0
-    gateway.book.distribute([(demand.demand_id, Grant(LEASE, "k", b"", 0, 0, ""))])
+    gateway.book.hand_out(demand, [Grant(LEASE, "k", b"", 0, 0, "")])
     assert gateway.returned == [LEASE]
 
     gateway.said.put_nowait(None)
@@ -144,7 +144,7 @@ async def test_what_the_older_session_was_granted_goes_back_though_it_ended_firs
     for _ in range(5):
         await asyncio.sleep(0)
     [demand] = gateway.book.demands
-    gateway.book.distribute([(demand.demand_id, Grant(LEASE, "k", b"", 0, 0, ""))])
+    gateway.book.hand_out(demand, [Grant(LEASE, "k", b"", 0, 0, "")])
     assert (await following).grants[0].lease == LEASE
     following = asyncio.ensure_future(anext(older))
 

@@ -13,7 +13,7 @@ PLAIN, GPU = "default/main/", "default/main/gpu"
 
 
 def demand(limit: int, *capabilities: str, lanes: tuple[str, ...] = ("main",), number: int = 1) -> Demand:
-    return Demand("gateway-1", number, "default", frozenset(lanes), frozenset(capabilities), limit)
+    return Demand(number, "default", frozenset(lanes), frozenset(capabilities), limit)
 
 
 def board(*demands: Demand) -> Board:
@@ -69,7 +69,7 @@ def test_a_wake_up_during_a_claim_is_looked_at_after_it() -> None:
     [claim] = subject.plan()
     subject.mark_ready(0, PLAIN, 2.0)
 
-    subject.settle(claim, claim.count, None)
+    subject.settle(claim, claim.count, claim.count, None)
 
     assert [partition for _, partition, _ in plan(subject)] == [0]
 
@@ -79,7 +79,7 @@ def test_what_is_left_in_a_queue_is_claimed_next() -> None:
     subject.mark_ready(0, PLAIN, 1.0)
     [claim] = subject.plan()
 
-    subject.settle(claim, claim.count, 5.0)
+    subject.settle(claim, claim.count, claim.count, 5.0)
 
     assert plan(subject) == [(PLAIN, 0, BATCH)]
 
@@ -89,7 +89,7 @@ def test_an_empty_queue_is_forgotten() -> None:
     subject.mark_ready(0, PLAIN, 1.0)
     [claim] = subject.plan()
 
-    subject.settle(claim, 0, None)
+    subject.settle(claim, claim.count, 0, None)
 
     assert subject.plan() == []
 
@@ -105,6 +105,33 @@ def test_a_failed_claim_gives_the_slots_back() -> None:
 
     assert wants.free == 3
     assert plan(subject) == [(PLAIN, 0, 3)]
+
+
+def test_a_claim_that_found_no_free_slot_leaves_the_queue_as_it_was() -> None:
+    subject = board(demand(3))
+    subject.mark_ready(0, PLAIN, 1.0)
+    [claim] = subject.plan()
+
+    subject.settle(claim, 0, 0, None)
+
+    assert plan(subject) == [(PLAIN, 0, 3)]
+
+
+def test_a_late_claim_keeps_its_slots_and_lets_others_claim() -> None:
+    late, other = demand(3), demand(2, number=2)
+    subject = board(late, other)
+    subject.mark_ready(0, PLAIN, 1.0)
+    [claim] = subject.plan()
+    subject.mark_ready(0, PLAIN, 1.0)
+    assert subject.plan() == []
+
+    subject.overtake(claim)
+
+    [second] = subject.plan()
+    assert (claim.demand, second.demand) == (late, other)
+    assert (late.in_flight, late.free) == (3, 0)
+    subject.settle(claim, 3, 1, None)
+    assert (late.in_flight, late.free) == (0, 2)
 
 
 def test_a_partition_that_is_no_longer_owned_is_not_claimed_from() -> None:
@@ -248,7 +275,7 @@ def test_full_claims_narrow_and_short_ones_widen_the_spread() -> None:
             subject.mark_ready(0, PLAIN, 1.0)
             [claim] = subject.plan()
             queue = claim.queue
-            subject.settle(claim, granted, 1.0)
+            subject.settle(claim, claim.count, granted, 1.0)
             subject.mark_ready(1, PLAIN, 9.0)
             assert queue.spread == spread
             subject.keep_partitions(frozenset({0}))
@@ -312,9 +339,10 @@ class AnyBoard(RuleBasedStateMachine):
     @rule(data=st.data(), more=st.none() | st.floats(0, 9e15))
     def settle(self, data: st.DataObject, more: float | None) -> None:
         claim = self.claims.pop(data.draw(st.integers(0, len(self.claims) - 1)))
-        granted = data.draw(st.integers(0, claim.count))
+        asked = data.draw(st.integers(0, claim.count))
+        granted = data.draw(st.integers(0, asked))
         self.granted[id(claim.demand)] += granted
-        self.subject.settle(claim, granted, more)
+        self.subject.settle(claim, asked, granted, more)
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
@@ -327,7 +355,7 @@ class AnyBoard(RuleBasedStateMachine):
         for one in self.demands:
             under_way = sum(claim.count for claim in self.claims if claim.demand is one)
             assert one.in_flight == under_way
-            assert one.sent == self.granted[id(one)]
+            assert one.granted == self.granted[id(one)]
 
     @invariant()
     def a_partition_of_a_queue_has_one_claim(self) -> None:

@@ -26,42 +26,48 @@ class Demand(_message.Message):
     limit: int
     def __init__(self, demand_id: _Optional[int] = ..., profile: _Optional[_Union[Profile, _Mapping]] = ..., limit: _Optional[int] = ...) -> None: ...
 
+class ClaimResult(_message.Message):
+    __slots__ = ("order_id", "asked", "granted", "next_score", "failed")
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    ASKED_FIELD_NUMBER: _ClassVar[int]
+    GRANTED_FIELD_NUMBER: _ClassVar[int]
+    NEXT_SCORE_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    order_id: int
+    asked: int
+    granted: int
+    next_score: float
+    failed: bool
+    def __init__(self, order_id: _Optional[int] = ..., asked: _Optional[int] = ..., granted: _Optional[int] = ..., next_score: _Optional[float] = ..., failed: _Optional[bool] = ...) -> None: ...
+
 class DispatchRequest(_message.Message):
-    __slots__ = ("gateway_id", "demands")
+    __slots__ = ("gateway_id", "demands", "results")
     GATEWAY_ID_FIELD_NUMBER: _ClassVar[int]
     DEMANDS_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
     gateway_id: str
     demands: _containers.RepeatedCompositeFieldContainer[Demand]
-    def __init__(self, gateway_id: _Optional[str] = ..., demands: _Optional[_Iterable[_Union[Demand, _Mapping]]] = ...) -> None: ...
+    results: _containers.RepeatedCompositeFieldContainer[ClaimResult]
+    def __init__(self, gateway_id: _Optional[str] = ..., demands: _Optional[_Iterable[_Union[Demand, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[ClaimResult, _Mapping]]] = ...) -> None: ...
 
-class DispatchedGrant(_message.Message):
-    __slots__ = ("demand_id", "execution_id", "kind", "attempt", "epoch", "lease", "payload", "deadline_ms", "attempt_deadline_ms", "traceparent")
+class ClaimOrder(_message.Message):
+    __slots__ = ("order_id", "demand_id", "partition", "queue", "count")
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     DEMAND_ID_FIELD_NUMBER: _ClassVar[int]
-    EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
-    KIND_FIELD_NUMBER: _ClassVar[int]
-    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
-    EPOCH_FIELD_NUMBER: _ClassVar[int]
-    LEASE_FIELD_NUMBER: _ClassVar[int]
-    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
-    DEADLINE_MS_FIELD_NUMBER: _ClassVar[int]
-    ATTEMPT_DEADLINE_MS_FIELD_NUMBER: _ClassVar[int]
-    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    order_id: int
     demand_id: int
-    execution_id: str
-    kind: str
-    attempt: int
-    epoch: int
-    lease: bytes
-    payload: bytes
-    deadline_ms: int
-    attempt_deadline_ms: int
-    traceparent: str
-    def __init__(self, demand_id: _Optional[int] = ..., execution_id: _Optional[str] = ..., kind: _Optional[str] = ..., attempt: _Optional[int] = ..., epoch: _Optional[int] = ..., lease: _Optional[bytes] = ..., payload: _Optional[bytes] = ..., deadline_ms: _Optional[int] = ..., attempt_deadline_ms: _Optional[int] = ..., traceparent: _Optional[str] = ...) -> None: ...
+    partition: int
+    queue: str
+    count: int
+    def __init__(self, order_id: _Optional[int] = ..., demand_id: _Optional[int] = ..., partition: _Optional[int] = ..., queue: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
 
 class DispatchResponse(_message.Message):
-    __slots__ = ("grants", "scheduler_id")
-    GRANTS_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("scheduler_id", "orders")
     SCHEDULER_ID_FIELD_NUMBER: _ClassVar[int]
-    grants: _containers.RepeatedCompositeFieldContainer[DispatchedGrant]
+    ORDERS_FIELD_NUMBER: _ClassVar[int]
     scheduler_id: str
-    def __init__(self, grants: _Optional[_Iterable[_Union[DispatchedGrant, _Mapping]]] = ..., scheduler_id: _Optional[str] = ...) -> None: ...
+    orders: _containers.RepeatedCompositeFieldContainer[ClaimOrder]
+    def __init__(self, scheduler_id: _Optional[str] = ..., orders: _Optional[_Iterable[_Union[ClaimOrder, _Mapping]]] = ...) -> None: ...

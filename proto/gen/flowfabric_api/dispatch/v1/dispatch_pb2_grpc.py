@@ -26,7 +26,9 @@ if _version_not_supported:
 
 
 class DispatchServiceStub:
-    """Between gateways and schedulers; not for clients. Demand goes up, grants come down.
+    """Between gateways and schedulers; not for clients. Demand goes up, orders come down, and the gateway
+    says what each order brought. Schedulers decide who claims what; gateways claim, because they know how
+    many slots are free at that moment and because the payloads then travel once.
     """
 
     def __init__(self, channel):
@@ -43,7 +45,9 @@ class DispatchServiceStub:
 
 
 class DispatchServiceServicer:
-    """Between gateways and schedulers; not for clients. Demand goes up, grants come down.
+    """Between gateways and schedulers; not for clients. Demand goes up, orders come down, and the gateway
+    says what each order brought. Schedulers decide who claims what; gateways claim, because they know how
+    many slots are free at that moment and because the payloads then travel once.
     """
 
     def Dispatch(self, request_iterator, context):
@@ -69,7 +73,9 @@ def add_DispatchServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DispatchService:
-    """Between gateways and schedulers; not for clients. Demand goes up, grants come down.
+    """Between gateways and schedulers; not for clients. Demand goes up, orders come down, and the gateway
+    says what each order brought. Schedulers decide who claims what; gateways claim, because they know how
+    many slots are free at that moment and because the payloads then travel once.
     """
 
     @staticmethod

@@ -1,0 +1,183 @@
+"""A scheduler's link: what it is told, what is claimed on its orders, and what it hears of that."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+from ff_core.backend import EngineBackend
+from ff_core.errors import EngineError, ErrorCode
+from ff_core.lease import Claimed, Grant
+from ff_gateway.claims import Claims
+from ff_gateway.demand import Demand, DemandBook, Profile
+from ff_gateway.schedulers import Identity, SchedulerLink
+from flowfabric_api.dispatch.v1 import dispatch_pb2 as pb
+
+QUEUE = "default/a/"
+PROFILE = Profile("default", ("a",), frozenset())
+
+
+class Store:
+    """Gives what is claimed, up to what it has, when the gate is open."""
+
+    def __init__(self, has: int) -> None:
+        self.has = has
+        self.claims: list[tuple[int, str, int]] = []
+        self.released: list[bytes] = []
+        self.is_away = False
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def execution_claim(self, partition: int, queue: str, count: int, *_: object) -> Claimed:
+        self.claims.append((partition, queue, count))
+        await self.gate.wait()
+        if self.is_away:
+            raise EngineError(ErrorCode.STORE_UNAVAILABLE)
+        given = min(count, self.has)
+        self.has -= given
+        grants = [Grant(b"lease-%d" % number, "k", b"", 0, 0, "") for number in range(given)]
+        return Claimed(grants, 5.0 if self.has else None)
+
+
+class Slots:
+    """A claimant."""
+
+    def __init__(self, slots: int) -> None:
+        self.free = self.slots = slots
+        self.leases: list[bytes] = []
+
+    @property
+    def idle(self) -> int:
+        return self.free
+
+    def accept(self, grant: Grant) -> None:
+        self.free -= 1
+        self.leases.append(grant.lease)
+
+
+class Play:
+    """A gateway with some free slots and links to schedulers."""
+
+    def __init__(self, store: Store, slots: int, links: int = 1) -> None:
+        self.store = store
+        self.book = DemandBook(store.released.extend)
+        claims = Claims(cast("EngineBackend", store), self.book, "gateway-1", 1000)
+        self.slots = Slots(slots)
+        self.demand: Demand = self.book.join(PROFILE, self.slots)
+        self.book.offered(self.demand, self.slots, slots)
+        self.links = [SchedulerLink("", self.book, claims, Identity("gateway-1", ())) for _ in range(links)]
+        for link in self.links:
+            self.book.connect(link)
+
+    def order(self, count: int, order_id: int = 1, link: int = 0) -> None:
+        self.links[link].take(
+            pb.ClaimOrder(order_id=order_id, demand_id=1, partition=3, queue=QUEUE, count=count)
+        )
+
+    def said(self, link: int = 0) -> pb.DispatchRequest:
+        return self.links[link].outgoing()
+
+
+async def turns() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_an_order_is_claimed_handed_out_and_answered() -> None:
+    play = Play(Store(has=10), slots=4)
+    [told] = play.said().demands
+    assert (told.limit, list(told.profile.lanes)) == (4, ["a"])
+
+    play.order(3)
+    await turns()
+
+    assert play.store.claims == [(3, QUEUE, 3)]
+    assert len(play.slots.leases) == 3
+    [result] = play.said().results
+    assert (result.order_id, result.asked, result.granted, result.next_score) == (1, 3, 3, 5.0)
+
+
+async def test_an_empty_queue_has_no_next_score() -> None:
+    play = Play(Store(has=1), slots=4)
+
+    play.order(3)
+    await turns()
+
+    [result] = play.said().results
+    assert (result.asked, result.granted, result.HasField("next_score")) == (3, 1, False)
+
+
+async def test_no_more_is_claimed_than_is_free() -> None:
+    play = Play(Store(has=10), slots=2)
+
+    play.order(5)
+    await turns()
+
+    assert play.store.claims == [(3, QUEUE, 2)]
+    assert play.said().results[0].asked == 2
+
+
+async def test_two_schedulers_never_claim_for_one_slot() -> None:
+    store = Store(has=10)
+    store.gate.clear()
+    play = Play(store, slots=2, links=2)
+    play.said(0), play.said(1)
+
+    play.order(2, link=0)
+    play.order(2, link=1)
+    await turns()
+
+    assert store.claims == [(3, QUEUE, 2)]
+    refusal = play.said(1)
+    assert (refusal.results[0].asked, refusal.demands[0].limit) == (0, 0)
+    store.gate.set()
+    await turns()
+    assert (len(play.slots.leases), store.released) == (2, [])
+
+
+async def test_a_claim_under_way_is_within_its_own_schedulers_limit() -> None:
+    store = Store(has=10)
+    store.gate.clear()
+    play = Play(store, slots=2, links=2)
+    assert [play.said(link).demands[0].limit for link in (0, 1)] == [2, 2]
+
+    play.order(1)
+    play.links[0].tell([play.demand])
+    play.links[1].tell([play.demand])
+
+    assert list(play.said(0).demands) == [], "one claimed for, one free: still two"
+    assert play.said(1).demands[0].limit == 1
+
+
+async def test_a_store_that_does_not_answer_is_reported_and_frees_the_slots() -> None:
+    store = Store(has=10)
+    store.is_away = True
+    play = Play(store, slots=2)
+
+    play.order(2)
+    await turns()
+
+    assert play.said().results[0].failed
+    assert play.demand.unclaimed == 2
+
+
+async def test_what_nobody_has_a_slot_for_any_more_goes_back() -> None:
+    store = Store(has=10)
+    store.gate.clear()
+    play = Play(store, slots=2)
+    play.order(2)
+    await turns()
+
+    play.book.leave(play.demand, play.slots)
+    store.gate.set()
+    await turns()
+
+    assert store.released == [b"lease-0", b"lease-1"]
+
+
+async def test_an_order_for_a_demand_that_is_not_known_is_refused() -> None:
+    play = Play(Store(has=1), slots=1)
+    play.links[0].take(pb.ClaimOrder(order_id=1, demand_id=99, partition=0, queue=QUEUE, count=1))
+
+    assert play.said().results[0].asked == 0
+    assert play.store.claims == []
