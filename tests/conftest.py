@@ -26,6 +26,9 @@ __all__ = ["flowfabric_client", "flowfabric_stack"]
 for name in [name for name in os.environ if name.startswith("FF_") and not name.startswith("FF_TEST_")]:
     del os.environ[name]
 
+# What every gateway needs, whoever starts it.
+os.environ["FF_WAITPOINT_HMAC_SECRET"] = "a secret that only tests know and that all of them know"
+
 
 def pytest_report_header() -> str:
     """Says which Valkey the tests run on."""

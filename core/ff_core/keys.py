@@ -14,6 +14,12 @@ CONFIG = "ff:{m}:config"
 WORKERS_CHANNEL = "ff:workers"
 """Pub/sub: the set of workers changed."""
 
+KEYRING = "ff:{m}:keyring"
+"""STRING: "<revision> " and the encrypted keys of waitpoint tokens."""
+
+KEYRING_CHANNEL = "ff:keyring"
+"""Pub/sub: the key ring changed."""
+
 
 def partition_prefix(partition: int) -> str:
     """What all keys of a partition begin with."""

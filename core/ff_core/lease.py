@@ -64,7 +64,7 @@ class Outcome:
 
 
 Answer = str | Suspended | ErrorCode | EngineError
-"""completed, retry_scheduled, failed, delayed, cancelled, or what came of a suspension; or why it was refused.
+"""completed, retry_scheduled, failed, delayed, cancelled, or what came of a suspension; or why not.
 An ErrorCode means that the lease is lost, an EngineError that this outcome cannot be and the lease stays."""
 
 

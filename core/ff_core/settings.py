@@ -18,7 +18,9 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 class ServiceSettings(BaseSettings):
     """What gateway, scheduler and scanners have in common."""
 
-    model_config = SettingsConfigDict(env_prefix="FF_", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(
+        env_prefix="FF_", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
+    )
 
     host: str = "127.0.0.1"
     """Valkey host; in a cluster any of its nodes."""

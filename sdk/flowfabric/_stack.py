@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from flowfabric._child import STOP_GRACE_S, ChildProcess, LogCallback
+from flowfabric._secret import VARIABLE, kept_secret, new_secret
 from flowfabric._valkey import ValkeyServer
 
 READY_TIMEOUT_S = 30.0
@@ -115,7 +116,9 @@ class Stack:
             env: Variables for the services, over those of this process. Fixed addresses among them hold
                 for the first process of a service; the others take free ports.
             log: Called with the name of a process and each line it prints.
-            data_dir: Where the embedded Valkey keeps its data; a temporary directory without it.
+            data_dir: Where the embedded Valkey keeps its data, and the secret of waitpoint tokens beside it;
+                a temporary directory without it. FF_WAITPOINT_HMAC_SECRET goes before the secret kept
+                there, and has to be set by whoever starts several stacks on one server.
         """
         self.valkey: ValkeyServer | None = None
         if valkey is None:
@@ -123,6 +126,7 @@ class Stack:
         self._valkey_address = valkey
         self._counts = {"gateway": gateways, "scheduler": schedulers, "scanners": scanners}
         self._env = dict(env or {})
+        self._data_dir = None if data_dir is None else Path(data_dir)
         self._log = log
         #: The processes by name: gateway-0, scheduler-0, scanners-0, and so on.
         self.processes: dict[str, ServiceProcess] = {}
@@ -185,6 +189,8 @@ class Stack:
         address = self._valkey_address if self.valkey is None else self.valkey.address
         host, _, port = str(address).rpartition(":")
         base = os.environ | {"FF_HOST": host, "FF_PORT": port, "FF_LOG_FORMAT": "json"} | self._env
+        if VARIABLE not in base:
+            base[VARIABLE] = new_secret() if self._data_dir is None else kept_secret(self._data_dir)
         processes = {}
         for service, count in self._counts.items():
             any_port = dict.fromkeys(ADDRESSES[service].values(), "127.0.0.1:0")

@@ -18,6 +18,8 @@ SPELT_IN_PYTHON = {
     keys.WORKERS: "ff:{w}:workers",
     keys.CONFIG: "ff:{m}:config",
     keys.WORKERS_CHANNEL: "ff:workers",
+    keys.KEYRING: "ff:{m}:keyring",
+    keys.KEYRING_CHANNEL: "ff:keyring",
     keys.anchor(7): "ff:{p:N}:executions",
     keys.members("gateway"): "ff:{m}:members:<service>",
     keys.wake_channel(7): "ff:{p:N}:wake",

@@ -111,7 +111,7 @@ def only_container(pod: Manifest) -> Manifest:
 def environment(stack: list[Manifest], container: Manifest) -> dict[str, str]:
     """What the process would see, with samples for what only a cluster knows."""
     config = {one["metadata"]["name"]: one["data"] for one in of_kind(stack, "ConfigMap")}
-    samples = {"metadata.name": "pod-0", "status.podIP": "192.0.2.7", "secret": "opened"}
+    samples = {"metadata.name": "pod-0", "status.podIP": "192.0.2.7", "secret": "opened" * 6}
     seen: dict[str, str] = {}
     for source in container["envFrom"]:
         seen |= config[source["configMapRef"]["name"]]
@@ -294,7 +294,10 @@ def test_only_the_overlay_for_development_makes_up_a_token() -> None:
     makers = [path for path in KUSTOMIZATIONS if "secretGenerator" in load(path)]
     assert [label(path) for path in makers] == ["overlays/dev/kustomization.yaml"]
     (generator,) = load(makers[0])["secretGenerator"]
-    assert literals(generator)["api-token"].startswith("dev-only-")
+    for secret in literals(generator).values():
+        assert secret.startswith("dev-only-")
+    made_up = {"waitpoint_hmac_secret": literals(generator)["waitpoint-secret"]}
+    assert GatewaySettings.model_validate(made_up).waitpoint_secrets() == tuple(made_up.values())
 
 
 @pytest.mark.parametrize("service", ["gateway", "scheduler"])
@@ -308,6 +311,19 @@ def test_the_token_comes_from_a_secret(stack: list[Manifest], service: str) -> N
         assert reference["key"] in secrets[reference["name"]]
     else:
         assert reference["name"] == "flowfabric"
+
+
+def test_the_gateway_alone_has_the_secret_of_waitpoint_tokens(stack: list[Manifest]) -> None:
+    found = {
+        service: one["valueFrom"]["secretKeyRef"]
+        for service, pod in services(stack).items()
+        for one in only_container(pod)["env"]
+        if one["name"] == "FF_WAITPOINT_HMAC_SECRET"
+    }
+
+    assert found == {"gateway": {"name": found["gateway"]["name"], "key": "waitpoint-secret"}}
+    for secret in of_kind(stack, "Secret"):
+        assert "waitpoint-secret" in secret["data"]
 
 
 def test_alerts_ask_for_metrics_that_exist(stack: list[Manifest]) -> None:

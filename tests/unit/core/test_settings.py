@@ -67,6 +67,18 @@ def test_being_told_so_opens_the_door() -> None:
         ("cluster", "perhaps"),
         ("max_payload_bytes", "0"),
         ("cors_origins", "https://good.example, console.example"),
+        ("waitpoint_hmac_secret", "short"),
+        ("waitpoint_hmac_secret", f"{'x' * 32},short"),
+        ("api_tokens", "alice"),
+        ("api_tokens", "alice="),
+        ("api_tokens", "a b=token"),
+        ("api_tokens", "alice=one,alice=two"),
+        ("api_tokens", "alice=one,bob=one"),
+        ("api_tokens", "default=one"),
+        ("public_url", "example.com"),
+        ("public_url", "https://example.com?x=1"),
+        ("max_signals", "0"),
+        ("waitpoint_ttl_ms", str(401 * 86_400_000)),
     ],
 )
 def test_a_bad_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -76,6 +88,19 @@ def test_a_bad_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: s
         GatewaySettings()
 
     assert [problem["loc"] for problem in refused.value.errors()] == [(name,)]
+    assert f"input_value={value!r}" not in str(refused.value), "it may be a secret"
+
+
+def test_lists_of_secrets_and_tokens_are_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FF_WAITPOINT_HMAC_SECRET", f"{'n' * 32}, {'o' * 40}")
+    monkeypatch.setenv("FF_API_TOKENS", "alice=abc==, bob=x")
+    monkeypatch.setenv("FF_PUBLIC_URL", "https://example.com/flow/")
+
+    settings = GatewaySettings()
+
+    assert settings.waitpoint_secrets() == ("n" * 32, "o" * 40)
+    assert settings.named_tokens() == {"alice": "abc==", "bob": "x"}
+    assert settings.public_url == "https://example.com/flow"
 
 
 def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,6 +122,8 @@ def test_printed_settings_tell_no_secret(
 ) -> None:
     monkeypatch.setenv("FF_API_TOKEN", "open sesame")
     monkeypatch.setenv("FF_PASSWORD", "hunter2")
+    monkeypatch.setenv("FF_WAITPOINT_HMAC_SECRET", "correct horse battery staple and more")
+    monkeypatch.setenv("FF_API_TOKENS", "alice=swordfish")
     monkeypatch.setattr(sys, "argv", ["ff_gateway", "--print-settings"])
 
     main("gateway", GatewaySettings, never)
@@ -104,6 +131,8 @@ def test_printed_settings_tell_no_secret(
     printed = capsys.readouterr().out
     assert "open sesame" not in printed
     assert "hunter2" not in printed
+    assert "swordfish" not in printed
+    assert "battery" not in printed
     assert set(json.loads(printed)) == set(GatewaySettings.model_fields)
 
 
