@@ -14,7 +14,7 @@ from ff_core.lease import Answer, CancelNotice, Grant, Outcome, Verdict
 from ff_core.output import NewFrame
 from ff_core.suspension import Suspended
 from ff_core.wire import names
-from ff_core.wire.status import ok, status_of, status_of_code
+from ff_core.wire.status import status_of, status_of_code
 from ff_core.wire.time import point, span_ms
 from ff_core.worker import Pool
 from flowfabric_api.worker.v1 import worker_pb2 as pb
@@ -65,16 +65,17 @@ def kinds(values: Sequence[str]) -> tuple[str, ...]:
 
 def add_grant(messages: Messages[pb.Grant], grant: Grant, pool_index: int, number: int) -> None:
     """Appends a grant to a repeated field."""
-    message = messages.add(
-        pool=pool_index,
-        number=number,
-        lease=grant.lease,
-        execution_id=ids.execution_of_lease(grant.lease),
-        kind=grant.kind,
-        attempt=int(grant.lease.split(b":", 2)[1]),
-        payload=grant.payload,
-        traceparent=grant.traceparent,
-    )
+    # Set one by one: half the cost of passing them to `add`, and this is where every grant goes through.
+    message = messages.add()
+    message.pool = pool_index
+    message.number = number
+    message.lease = grant.lease
+    message.execution_id = ids.execution_of_lease(grant.lease)
+    message.kind = grant.kind
+    message.attempt = int(grant.lease.split(b":", 2)[1])
+    message.payload = grant.payload
+    if grant.traceparent:
+        message.traceparent = grant.traceparent
     if grant.deadline_ms:
         message.deadline.CopyFrom(point(grant.deadline_ms))
     if grant.attempt_deadline_ms:
@@ -117,7 +118,7 @@ def _failure(failed: pb.Failed) -> tuple[bytes | str | int, ...]:
 
 
 def answer(message: pb.OutcomeResult, lease: bytes, verdict: Answer) -> None:
-    """Fills the answer to an outcome."""
+    """Fills the answer to an outcome; a status that is not set is OK."""
     message.lease = lease
     if isinstance(verdict, ErrorCode):
         message.status.CopyFrom(status_of_code(verdict))
@@ -125,7 +126,6 @@ def answer(message: pb.OutcomeResult, lease: bytes, verdict: Answer) -> None:
     if isinstance(verdict, EngineError):
         message.status.CopyFrom(status_of(verdict))
         return
-    message.status.CopyFrom(ok())
     if isinstance(verdict, Suspended):
         message.answer, message.suspension = verdict.answer, verdict.number
     else:
