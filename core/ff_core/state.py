@@ -15,6 +15,7 @@ class State(Enum):
     WAITING = "waiting"
     DELAYED = "delayed"
     ACTIVE = "active"
+    SUSPENDED = "suspended"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -28,6 +29,7 @@ class State(Enum):
 
 TERMINAL = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.EXPIRED})
 
+_PHASES = {State.ACTIVE: "active", State.SUSPENDED: "suspended"}
 _OUTCOMES = {State.COMPLETED: "success"}
 _ELIGIBILITY = {State.WAITING: "eligible_now", State.DELAYED: "not_eligible_until_time"}
 
@@ -51,11 +53,7 @@ def vector_of(
     if state is State.WAITING and not has_capable_worker:
         reason = "waiting_for_capable_worker"
     return StateVector(
-        lifecycle_phase="terminal"
-        if state.is_terminal
-        else "active"
-        if state is State.ACTIVE
-        else "runnable",
+        lifecycle_phase="terminal" if state.is_terminal else _PHASES.get(state, "runnable"),
         ownership_state="leased" if state is State.ACTIVE else "unowned",
         eligibility_state=_ELIGIBILITY.get(state, "not_applicable"),
         blocking_reason=reason,

@@ -64,8 +64,11 @@ do
     fail = { from = { active = true }, to = { waiting = true, delayed = true, failed = true, cancelled = true } },
     delay = { from = { active = true }, to = { delayed = true, cancelled = true } },
     stop = { from = { active = true }, to = { cancelled = true } },
-    cancel = { from = { waiting = true, delayed = true, active = true }, to = { cancelled = true, active = true } },
-    expire = { from = { waiting = true, delayed = true, active = true }, to = { expired = true } },
+    suspend = { from = { active = true }, to = { suspended = true, cancelled = true } },
+    resume = { from = { suspended = true }, to = { waiting = true, delayed = true } },
+    lapse = { from = { suspended = true }, to = { waiting = true, suspended = true, failed = true, cancelled = true, expired = true } },
+    cancel = { from = { waiting = true, delayed = true, active = true, suspended = true }, to = { cancelled = true, active = true } },
+    expire = { from = { waiting = true, delayed = true, active = true, suspended = true }, to = { expired = true } },
     replay = { from = { completed = true, failed = true, cancelled = true, expired = true }, to = { waiting = true } },
   }
 

@@ -20,6 +20,8 @@ class State(Enum):
     """Not before its start time, or between two attempts."""
     ACTIVE = "active"
     """A worker holds its lease."""
+    SUSPENDED = "suspended"
+    """Waiting for a signal, an operator or a time, without a worker."""
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -42,6 +44,10 @@ class FrameKind(IntEnum):
     STDERR = 2
     EVENT = 3
     RESULT = 4
+    SUMMARY = 5
+    """A JSON merge patch of the summary."""
+    SUMMARY_REPLACE = 6
+    """The whole summary anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

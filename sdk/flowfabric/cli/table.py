@@ -15,6 +15,7 @@ STYLES = {
     State.WAITING: "yellow",
     State.DELAYED: "yellow",
     State.ACTIVE: "cyan",
+    State.SUSPENDED: "magenta",
     State.COMPLETED: "green",
     State.FAILED: "red",
     State.CANCELLED: "red",

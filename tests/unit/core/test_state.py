@@ -35,6 +35,13 @@ TABLE = [
         ("active", "leased", "not_applicable", "none", "none", "running_attempt"),
     ),
     (
+        State.SUSPENDED, "waiting_for_approval", "attempt_interrupted",
+        (
+            "suspended", "unowned", "not_applicable", "waiting_for_approval", "none",
+            "attempt_interrupted",
+        ),
+    ),
+    (
         State.COMPLETED, "none", "attempt_terminal",
         ("terminal", "unowned", "not_applicable", "none", "success", "attempt_terminal"),
     ),

@@ -17,6 +17,9 @@ SCAN_LIMIT = 2000
 
 Position = tuple[float, str]
 
+#: States whose index is read from its beginning: the next due first.
+BY_DUE_TIME = frozenset({State.DELAYED, State.SUSPENDED})
+
 
 class IndexFunctions(Functions):
     """Looking over many executions."""
@@ -85,7 +88,7 @@ def _index_of(query: ListQuery) -> tuple[str, bool]:
         return f"tag:{query.namespace}/{tag}={value}", False
     if query.state is None or query.state is State.WAITING:
         return "executions", False
-    return query.state.value, query.state is State.DELAYED
+    return query.state.value, query.state in BY_DUE_TIME
 
 
 def _cut(
