@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ from prometheus_client import Counter, Histogram
 
 from ff_core import clock
 from ff_core.errors import EngineError, ErrorCode
+from ff_core.principal import CALLER, Principals
 from ff_core.wire.status import status_of
 
 log = structlog.get_logger()
@@ -36,8 +36,8 @@ SERVER_OPTIONS = (
 class Door(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
     """Lets calls in and turns errors into statuses."""
 
-    def __init__(self, api_token: str) -> None:
-        self._expected = f"Bearer {api_token}".encode() if api_token else b""
+    def __init__(self, principals: Principals) -> None:
+        self._principals = principals
 
     async def intercept_service(self, continuation: Any, details: Any) -> Any:
         handler = await continuation(details)
@@ -45,27 +45,34 @@ class Door(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             return handler
         if not is_served(_behaviour(handler)):
             return None  # as a method that nobody has heard of: UNIMPLEMENTED
-        refused = not self._is_authorized(details.invocation_metadata)
+        caller = self._identify(details.invocation_metadata)
         if handler.response_streaming:
-            wrapped: Any = _stream(handler, details.method, refused)
+            wrapped: Any = _stream(handler, details.method, caller)
             make = (
                 grpc.stream_stream_rpc_method_handler
                 if handler.request_streaming
                 else grpc.unary_stream_rpc_method_handler
             )
         else:
-            wrapped = _unary(handler, details.method, refused)
+            wrapped = _unary(handler, details.method, caller)
             make = grpc.unary_unary_rpc_method_handler
         return make(wrapped, handler.request_deserializer, handler.response_serializer)
 
-    def _is_authorized(self, metadata: Any) -> bool:
-        if not self._expected:
-            return True
+    def _identify(self, metadata: Any) -> str | None:
+        """Name of the caller; None for one who has to show a token and does not."""
+        if not self._principals:
+            return ""
         for key, value in metadata or ():
             if key == "authorization":
-                presented = value.encode() if isinstance(value, str) else value
-                return hmac.compare_digest(presented, self._expected)
-        return False
+                return self._principals.identify(value.encode() if isinstance(value, str) else value)
+        return None
+
+
+def _admit(caller: str | None) -> None:
+    """Notes who calls. Raises UNAUTHENTICATED for a stranger."""
+    if caller is None:
+        raise EngineError(ErrorCode.UNAUTHENTICATED)
+    CALLER.set(caller)
 
 
 def is_served(method: Any) -> bool:
@@ -77,14 +84,13 @@ def _behaviour(handler: Any) -> Any:
     return handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
 
 
-def _unary(handler: Any, method: str, refused: bool) -> Callable[[Any, Any], Awaitable[Any]]:
+def _unary(handler: Any, method: str, caller: str | None) -> Callable[[Any, Any], Awaitable[Any]]:
     seconds = RPC_SECONDS.labels(method)
 
     async def call(request: Any, context: Any) -> Any:
         started = clock.monotonic()
         try:
-            if refused:
-                raise EngineError(ErrorCode.UNAUTHENTICATED)
+            _admit(caller)
             reply = await handler.unary_unary(request, context)
             RPCS.labels(method, "OK").inc()
             return reply
@@ -96,13 +102,12 @@ def _unary(handler: Any, method: str, refused: bool) -> Callable[[Any, Any], Awa
     return call
 
 
-def _stream(handler: Any, method: str, refused: bool) -> Callable[[Any, Any], AsyncIterator[Any]]:
+def _stream(handler: Any, method: str, caller: str | None) -> Callable[[Any, Any], AsyncIterator[Any]]:
     run = handler.stream_stream or handler.unary_stream
 
     async def call(request: Any, context: Any) -> AsyncIterator[Any]:
         try:
-            if refused:
-                raise EngineError(ErrorCode.UNAUTHENTICATED)
+            _admit(caller)
             async for message in run(request, context):
                 yield message
             RPCS.labels(method, "OK").inc()
@@ -128,14 +133,14 @@ async def abort(context: Any, method: str, error: BaseException) -> None:
     )
 
 
-def new_server(api_token: str, max_message_bytes: int) -> grpc.aio.Server:
+def new_server(principals: Principals, max_message_bytes: int) -> grpc.aio.Server:
     """A server behind the door."""
     options = [
         *SERVER_OPTIONS,
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_send_message_length", -1),
     ]
-    return grpc.aio.server(interceptors=[Door(api_token)], options=options)
+    return grpc.aio.server(interceptors=[Door(principals)], options=options)
 
 
 def listen(server: grpc.aio.Server, address: str) -> str:

@@ -13,6 +13,7 @@ from ff_core import ids, rpc
 from ff_core.errors import EngineError
 from ff_core.lifecycle import Supervisor
 from ff_core.membership import Membership
+from ff_core.principal import Principals
 from ff_core.store.backend import ValkeyBackend, open_backend
 from ff_core.worker import Member
 from ff_gateway.api.execution import ExecutionServicer
@@ -79,13 +80,14 @@ class Gateway:
         self.workers = WorkerServicer(backend, self.book, self.sessions, policy, self.gateway_id)
         self.served = served_by((self.executions, self.outputs, self.operators, self.workers))
         self.health = health.aio.HealthServicer()  # type: ignore[attr-defined]
-        self.server = rpc.new_server(token, MAX_MESSAGE_BYTES)
+        principals = Principals(token, settings.named_tokens())
+        self.server = rpc.new_server(principals, MAX_MESSAGE_BYTES)
         self._register()
         self.http = HttpServer(
             build_app(
                 [(service.descriptor, servicer) for service, servicer in self.served],
                 options=HttpOptions(
-                    api_token=token,
+                    principals=principals,
                     cors_origins=settings.origins(),
                     max_body_bytes_large=body_bytes_for(
                         max(settings.max_payload_bytes, settings.max_output_frame_bytes)

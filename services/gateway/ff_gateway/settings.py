@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from ff_core.errors import EngineError
 from ff_core.principal import DEFAULT_NAME
@@ -103,6 +104,13 @@ class GatewaySettings(ServiceSettings):
         if DEFAULT_NAME in dict(pairs):
             raise ValueError(f"{DEFAULT_NAME} is the name of FF_API_TOKEN")
         return value
+
+    @model_validator(mode="after")
+    def refuse_names_beside_an_open_door(self) -> Self:
+        """Without FF_API_TOKEN schedulers would still let everybody in."""
+        if self.api_tokens.get_secret_value() and not self.api_token.get_secret_value():
+            raise ValueError("FF_API_TOKENS needs FF_API_TOKEN")
+        return self
 
     @field_validator("public_url")
     @classmethod

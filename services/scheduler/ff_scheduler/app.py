@@ -11,6 +11,7 @@ from ff_core.errors import EngineError, invalid
 from ff_core.lifecycle import Supervisor
 from ff_core.membership import Membership, Ownership, parse_partitions
 from ff_core.ops import OpsServer
+from ff_core.principal import Principals
 from ff_core.store.backend import ValkeyBackend, open_backend
 from ff_core.worker import Member
 from ff_scheduler.claimer import Claimer
@@ -31,7 +32,7 @@ async def serve(settings: SchedulerSettings, stopping: asyncio.Event) -> None:
     member_id = settings.replica_id or ids.new_process_id("scheduler")
     claimer = Claimer(backend, claim_batch=settings.claim_batch, ready_sweep_ms=settings.ready_sweep_ms)
     servicer = DispatchServicer(claimer, member_id)
-    server = rpc.new_server(settings.api_token.get_secret_value(), max_message_bytes=4 << 20)
+    server = rpc.new_server(Principals(settings.api_token.get_secret_value()), max_message_bytes=4 << 20)
     dispatch_pb2_grpc.add_DispatchServiceServicer_to_server(servicer, server)
     address = rpc.listen(server, settings.dispatch_addr)
     await server.start()

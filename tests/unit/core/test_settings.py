@@ -91,8 +91,14 @@ def test_a_bad_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: s
     assert f"input_value={value!r}" not in str(refused.value), "it may be a secret"
 
 
+def test_named_tokens_need_a_shared_one() -> None:
+    with pytest.raises(ValidationError, match="FF_API_TOKENS needs FF_API_TOKEN"):
+        GatewaySettings.model_validate({"api_tokens": "alice=a"})
+
+
 def test_lists_of_secrets_and_tokens_are_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FF_WAITPOINT_HMAC_SECRET", f"{'n' * 32}, {'o' * 40}")
+    monkeypatch.setenv("FF_API_TOKEN", "shared")
     monkeypatch.setenv("FF_API_TOKENS", "alice=abc==, bob=x")
     monkeypatch.setenv("FF_PUBLIC_URL", "https://example.com/flow/")
 

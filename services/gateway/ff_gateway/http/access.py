@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from ff_core.errors import EngineError, ErrorCode, invalid
+from ff_core.principal import CALLER, Principals
 from ff_gateway.http.binding import Binding
 from ff_gateway.http.options import HttpOptions
 
@@ -69,28 +69,18 @@ def require_json(request: web.Request) -> None:
         raise invalid("body", f"Content-Type must be application/json, not {request.content_type}")
 
 
-class BearerToken:
-    """The token of the gateway. An object, because loggers print the plain variables of a failed call."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token.encode()
-
-    def admits(self, authorization: str) -> bool:
-        """Whether this Authorization header shows the token; in constant time."""
-        scheme, _, shown = authorization.partition(" ")
-        given = shown.strip().encode("utf-8", "surrogateescape")
-        return hmac.compare_digest(given, self._token) and scheme.lower() == "bearer"
-
-
-def authenticate(token: BearerToken) -> Middleware:
-    """Asks for the token everywhere but on the open paths and on paths that do not exist outside /v1."""
+def authenticate(principals: Principals) -> Middleware:
+    """Asks for a token everywhere but on the open paths and on paths that do not exist outside /v1."""
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         resource = request.match_info.route.resource
         is_open = resource.canonical in OPEN_PATHS if resource else not request.path.startswith("/v1/")
-        if not is_open and not token.admits(request.headers.get(hdrs.AUTHORIZATION, "")):
+        shown = request.headers.get(hdrs.AUTHORIZATION, "").encode("utf-8", "surrogateescape")
+        caller = principals.identify(shown)
+        if caller is None and not is_open:
             raise EngineError(ErrorCode.UNAUTHENTICATED)
+        CALLER.set(caller or "")  # at each request: those of one connection share a context
         return await handler(request)
 
     return check
@@ -101,7 +91,7 @@ class Cors:
 
     def __init__(self, options: HttpOptions, methods: frozenset[str]) -> None:
         self._origins = frozenset(options.cors_origins)
-        allowed = ["Content-Type", "Last-Event-ID", *(["Authorization"] if options.api_token else [])]
+        allowed = ["Content-Type", "Last-Event-ID", *(["Authorization"] if options.principals else [])]
         self._preflight: Mapping[str, str] = {
             hdrs.ACCESS_CONTROL_ALLOW_METHODS: ", ".join(sorted(methods)),
             hdrs.ACCESS_CONTROL_ALLOW_HEADERS: ", ".join(allowed),

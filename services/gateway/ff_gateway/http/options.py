@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from ff_core.principal import Principals
+
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -19,8 +21,8 @@ def body_bytes_for(payload_bytes: int) -> int:
 class HttpOptions:
     """What the gateway's settings say about HTTP."""
 
-    api_token: str = field(default="", repr=False)
-    """Bearer token asked of every /v1 route; empty for none."""
+    principals: Principals = field(default_factory=lambda: Principals(""), repr=False)
+    """Whose bearer tokens open the /v1 routes; empty for everybody."""
     cors_origins: tuple[str, ...] = ()
     """Origins whose pages may call; "*" for all."""
     max_body_bytes_large: int = body_bytes_for(MIB)

@@ -59,8 +59,8 @@ def build_app(
     ]
     cors = access.Cors(options, frozenset({"GET"} | {binding.verb for binding, _ in routes}))
     middlewares = [_measure, cors.middleware(), _answer_errors]
-    if options.api_token:
-        middlewares.append(access.authenticate(access.BearerToken(options.api_token)))
+    if options.principals:
+        middlewares.append(access.authenticate(options.principals))
     app = web.Application(middlewares=middlewares)
     app[CLOSING] = asyncio.Event()
     app.on_shutdown.append(_close_streams)
@@ -72,7 +72,7 @@ def build_app(
             _route_handler(binding, method, options),
             expect_handler=access.postpone_continue,
         )
-    document = dump(openapi_document([binding for binding, _ in routes], secured=bool(options.api_token)))
+    document = dump(openapi_document([binding for binding, _ in routes], secured=bool(options.principals)))
 
     async def healthz(_: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})

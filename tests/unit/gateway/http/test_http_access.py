@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ff_core.principal import CALLER, Principals
 from ff_gateway.http.options import HttpOptions, body_bytes_for
 from flowfabric_api.execution.v1 import execution_pb2 as pb
 from flowfabric_api.output.v1 import output_pb2
@@ -27,7 +28,7 @@ PREFLIGHT = {"Origin": PAGE, "Access-Control-Request-Method": "POST"}
     ],
 )
 async def test_without_the_right_token_nothing_below_v1_is_answered(connect, engine, header):
-    client = await connect(api_token="right")
+    client = await connect(principals=Principals("right"))
     headers = {} if header is None else {"Authorization": header}
 
     for path in ("/v1/executions", "/v1/nothing", "/v1/executions/1-a/output/tail", "/v1%2Fexecutions"):
@@ -41,14 +42,14 @@ async def test_without_the_right_token_nothing_below_v1_is_answered(connect, eng
 @pytest.mark.parametrize("header", ["Bearer right", "bearer right", "Bearer  right "])
 async def test_the_right_token_is_admitted(connect, engine, header):
     engine.answers["ListExecutions"] = pb.ListExecutionsResponse()
-    client = await connect(api_token="right")
+    client = await connect(principals=Principals("right"))
 
     assert (await client.get("/v1/executions", headers={"Authorization": header})).status == 200
 
 
 async def test_a_token_with_letters_beyond_ascii_is_compared_too(connect, engine):
     engine.answers["ListExecutions"] = pb.ListExecutionsResponse()
-    client = await connect(api_token="schl\u00fcssel")
+    client = await connect(principals=Principals("schl\u00fcssel"))
 
     response = await client.get("/v1/executions", headers={"Authorization": "Bearer schl\u00fcssel"})
 
@@ -56,31 +57,31 @@ async def test_a_token_with_letters_beyond_ascii_is_compared_too(connect, engine
 
 
 async def test_a_body_is_not_read_before_the_token_is_seen(connect):
-    client = await connect(api_token="right")
+    client = await connect(principals=Principals("right"))
 
     assert (await client.post("/v1/executions", data=b"x" * 100_000, expect100=True)).status == 401
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json"])
 async def test_probes_scrapers_and_the_description_need_no_token(connect, path):
-    client = await connect(api_token="right")
+    client = await connect(principals=Principals("right"))
 
     assert (await client.get(path)).status == 200
 
 
 async def test_a_path_outside_v1_that_does_not_exist_is_404_without_a_token(connect):
-    client = await connect(api_token="right")
+    client = await connect(principals=Principals("right"))
 
     assert (await client.get("/favicon.ico")).status == 404
 
 
 async def test_the_token_is_not_in_the_printed_options():
-    assert "right" not in repr(HttpOptions(api_token="right"))
+    assert "right" not in repr(HttpOptions(principals=Principals("right")))
 
 
 @pytest.mark.parametrize("token", ["", "right"])
 async def test_a_preflight_names_the_methods_and_authorization_only_with_a_token(connect, token):
-    client = await connect(api_token=token, cors_origins=(PAGE,))
+    client = await connect(principals=Principals(token), cors_origins=(PAGE,))
 
     response = await client.options("/v1/executions", headers=PREFLIGHT)
 
@@ -162,3 +163,19 @@ def test_a_good_origin_is_kept(origin):
 def test_a_body_has_room_for_its_payload_in_base64():
     assert body_bytes_for(1024 * 1024) == 1_398_102 + 65_536
     assert HttpOptions().max_body_bytes_large == body_bytes_for(1024 * 1024)
+
+
+async def test_a_servicer_knows_who_calls_at_each_request_of_a_connection(connect, engine):
+    client = await connect(principals=Principals("shared", {"alice": "a"}))
+    callers = []
+
+    async def answer(_):
+        callers.append(CALLER.get())
+        return pb.CancelExecutionResponse()
+
+    engine.answers["CancelExecution"] = answer
+    for token in ("a", "shared", "a"):
+        headers = {"Authorization": f"Bearer {token}"}
+        await client.post("/v1/executions/1-a/cancel", json={}, headers=headers)
+
+    assert callers == ["alice", "default", "alice"]

@@ -11,6 +11,7 @@ from openapi_spec_validator import validate
 from prometheus_client import REGISTRY
 
 from ff_core.errors import EngineError, ErrorCode
+from ff_core.principal import Principals
 from ff_gateway.http.access import OPEN_PATHS
 from ff_gateway.http.comments import proto_comments
 from ff_gateway.http.options import HttpOptions
@@ -123,7 +124,7 @@ async def test_the_description_has_a_schema_for_every_message_and_enum_with_comm
 
 @pytest.mark.parametrize(("token", "security"), [("", []), ("right", [{"bearer": []}])])
 async def test_the_description_asks_for_a_token_when_the_gateway_does(connect, token, security):
-    client = await connect(api_token=token)
+    client = await connect(principals=Principals(token))
 
     assert (await (await client.get("/openapi.json")).json())["security"] == security
 
