@@ -16,6 +16,15 @@ KeepMode = Literal["fresh", "all", "through"]
 FINAL = frozenset({"done", "failed"})
 
 
+@dataclass(frozen=True, slots=True)
+class JournalLimits:
+    """How much one execution may record."""
+
+    max_entries: int = 10_000
+    max_bytes: int = 16 << 20
+    max_entry_bytes: int = 1 << 20
+
+
 @dataclass(slots=True)
 class StepFailure:
     """How a step failed for good."""

@@ -12,6 +12,17 @@ Effect = Literal["resumed", "counted", "repeated", "unmatched", "buffered"]
 """It satisfied a wait, brought one nearer, counted already, is kept unasked, or is kept until asked for."""
 
 
+@dataclass(frozen=True, slots=True)
+class SignalLimits:
+    """What a delivery may ask for, and how much is kept for one execution."""
+
+    max_payload_bytes: int = 64 << 10
+    max_signals: int = 1000
+    max_signals_bytes: int = 8 << 20
+    idempotency_ttl_ms: int = 86_400_000
+    """When it does not say."""
+
+
 @dataclass(slots=True)
 class NewSignal:
     """A signal for one waitpoint, whose sender has the right to deliver there."""

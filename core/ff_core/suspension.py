@@ -13,6 +13,15 @@ OnTimeout = Literal["fail", "cancel", "expire", "resume", "escalate"]
 """What becomes of the execution when a wait runs out of time."""
 
 
+@dataclass(frozen=True, slots=True)
+class SuspensionLimits:
+    """What a suspension may ask for."""
+
+    waitpoint_ttl_ms: int = 30 * 86_400_000
+    """When a waitpoint does not say."""
+    max_suspension_ms: int = 400 * 86_400_000
+
+
 @dataclass(slots=True)
 class NewWait:
     """One reason to resume."""

@@ -11,10 +11,13 @@ from prometheus_client import generate_latest
 
 from ff_core import ids, rpc
 from ff_core.errors import EngineError
+from ff_core.journal import JournalLimits
 from ff_core.lifecycle import Supervisor
 from ff_core.membership import Membership
 from ff_core.principal import Principals
+from ff_core.signal import SignalLimits
 from ff_core.store.backend import ValkeyBackend, open_backend
+from ff_core.suspension import SuspensionLimits
 from ff_core.worker import Member
 from ff_gateway.api.execution import ExecutionServicer
 from ff_gateway.api.operator import OperatorServicer
@@ -59,6 +62,17 @@ class Gateway:
             max_payload_bytes=settings.max_payload_bytes,
             max_output_frame_bytes=settings.max_output_frame_bytes,
             retention_ms=settings.retention_ms,
+            signals=SignalLimits(
+                settings.max_signal_bytes,
+                settings.max_signals,
+                settings.max_signals_bytes,
+                settings.signal_idempotency_ttl_ms,
+            ),
+            suspensions=SuspensionLimits(settings.waitpoint_ttl_ms, settings.max_suspension_ms),
+            journal=JournalLimits(
+                settings.max_journal_entries, settings.max_journal_bytes, settings.max_payload_bytes
+            ),
+            max_summary_bytes=settings.max_summary_bytes,
         )
         token = settings.api_token.get_secret_value()
         self.book = DemandBook(self._release)

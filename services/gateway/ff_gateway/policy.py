@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ff_core.journal import JournalLimits
+from ff_core.signal import SignalLimits
+from ff_core.suspension import SuspensionLimits
 from ff_core.wire.execution import Limits
 
 
@@ -17,6 +20,10 @@ class Policy:
     max_payload_bytes: int
     max_output_frame_bytes: int
     retention_ms: int
+    signals: SignalLimits = SignalLimits()
+    suspensions: SuspensionLimits = SuspensionLimits()
+    journal: JournalLimits = JournalLimits()
+    max_summary_bytes: int = 64 << 10
 
     @property
     def limits(self) -> Limits:
