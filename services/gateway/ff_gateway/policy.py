@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ff_core.journal import JournalLimits
 from ff_core.signal import SignalLimits
@@ -20,9 +20,9 @@ class Policy:
     max_payload_bytes: int
     max_output_frame_bytes: int
     retention_ms: int
-    signals: SignalLimits = SignalLimits()
-    suspensions: SuspensionLimits = SuspensionLimits()
-    journal: JournalLimits = JournalLimits()
+    signals: SignalLimits = field(default_factory=SignalLimits)
+    suspensions: SuspensionLimits = field(default_factory=SuspensionLimits)
+    journal: JournalLimits = field(default_factory=JournalLimits)
     max_summary_bytes: int = 64 << 10
 
     @property
