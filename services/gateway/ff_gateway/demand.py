@@ -6,6 +6,9 @@ is told the whole free demand; no claim is made for more slots than are free whe
 Batching. Messages are the cost, so a demand is told at once only when a good part of its slots came
 free (an idle worker's always do); the slots of a busy one that come free one by one are told together,
 GATHER_S later at most. Without this, batches that once broke into small ones never grow again.
+
+Forgetting. A demand that nobody has part in, and no claim is under way for, is forgotten LINGER_S later, so
+that a worker that reconnects finds it as it was. Its id is never used again: orders may be on their way.
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ GATHER_S = 0.005
 GOOD_PART = 4
 #: Claimants among which a batch of grants is shared out.
 CONSIDERED = 64
+#: Time a demand without claimants is kept, at least; twice this at most.
+LINGER_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +92,25 @@ class DemandLink(Protocol):
     def tell(self, demands: list[Demand]) -> None:
         """The free slots of these demands changed."""
 
+    def forget(self, demands: list[Demand]) -> None:
+        """These demands are no more."""
+
 
 class DemandBook:
     """All demands of this gateway."""
 
-    def __init__(self, release: Callable[[list[bytes]], None]) -> None:
+    def __init__(self, release: Callable[[list[bytes]], None], linger_s: float = LINGER_S) -> None:
         self._release = release
+        self._linger_s = linger_s
         self._by_profile: dict[Profile, Demand] = {}
         self._by_id: dict[int, Demand] = {}
         self._links: set[DemandLink] = set()
         self._changed: dict[Demand, None] = {}
+        self._left: set[Demand] = set()
+        """Whose last claimant left since the last look."""
+        self._leaving: set[Demand] = set()
+        """Whose last claimant left before it; forgotten at the next, unless they are wanted again."""
+        self._look: asyncio.TimerHandle | None = None
         self._next_id = 1
         self._is_urgent = False
         self._timer: asyncio.TimerHandle | None = None
@@ -132,6 +146,8 @@ class DemandBook:
             demand = Demand(self._next_id, profile)
             self._next_id += 1
             self._by_profile[profile] = self._by_id[demand.demand_id] = demand
+        self._left.discard(demand)
+        self._leaving.discard(demand)
         demand.claimants.add(claimant)
         demand.slots += claimant.slots
         return demand
@@ -151,12 +167,15 @@ class DemandBook:
             self._timer = asyncio.get_running_loop().call_later(GATHER_S, self._tell)
 
     def leave(self, demand: Demand, claimant: Claimant) -> None:
-        """A claimant goes with its free slots. The demand stays: its id keeps its meaning on every stream."""
+        """A claimant goes with its free slots. The demand stays a while, for those that come back."""
         if claimant in demand.claimants:
             demand.claimants.discard(claimant)
             demand.turns.pop(claimant, None)
             demand.slots -= claimant.slots
             self.offered(demand, claimant, -claimant.free)
+            if not demand.claimants:
+                self._left.add(demand)
+                self._look_later()
 
     def find(self, demand_id: int) -> Demand | None:
         """The demand of an id."""
@@ -170,6 +189,24 @@ class DemandBook:
         """Returns grants that nobody runs to their queues."""
         if leases:
             self._release(leases)
+
+    def _look_later(self) -> None:
+        if self._look is None:
+            self._look = asyncio.get_running_loop().call_later(self._linger_s, self._forget_vacant)
+
+    def _forget_vacant(self) -> None:
+        """Forgets who left before the last look, and has those that left since wait for the next."""
+        gone = [demand for demand in self._leaving if not demand.claiming]
+        self._leaving = {demand for demand in self._leaving if demand.claiming} | self._left
+        self._left = set()
+        for demand in gone:
+            del self._by_profile[demand.profile], self._by_id[demand.demand_id]
+            self._changed.pop(demand, None)
+        for link in self._links if gone else ():
+            link.forget(gone)
+        self._look = None
+        if self._leaving:
+            self._look_later()
 
     def _tell(self) -> None:
         changed, self._changed, self._is_urgent = list(self._changed), {}, False

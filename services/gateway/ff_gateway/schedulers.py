@@ -78,6 +78,14 @@ class SchedulerLink:
                 self._told[demand_id] = limit
                 self._some.set()
 
+    def forget(self, demands: list[Demand]) -> None:
+        """Forgets demands, and has the scheduler forget those that it was told of."""
+        for demand_id in [demand.demand_id for demand in demands]:
+            del self._granted[demand_id], self._claiming[demand_id]
+            if self._told.pop(demand_id, None) is not None:
+                self._outgoing.gone.append(demand_id)
+                self._some.set()
+
     def outgoing(self) -> pb.DispatchRequest:
         """Everything there is to say, once."""
         message, self._outgoing = self._outgoing, pb.DispatchRequest()

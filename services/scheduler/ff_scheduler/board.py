@@ -91,9 +91,9 @@ class Board:
         self._demands.add(demand)
         self._matches.clear()
 
-    def remove_demands(self, gateway_demands: list[Demand]) -> None:
-        """A gateway went away."""
-        self._demands.difference_update(gateway_demands)
+    def remove_demands(self, gone: list[Demand]) -> None:
+        """A gateway went away, or has no workers of these kinds any more."""
+        self._demands.difference_update(gone)
         self._matches.clear()
 
     def mark_ready(self, partition: int, queue_name: str, score: float) -> None:
@@ -106,9 +106,10 @@ class Board:
 
     def keep_partitions(self, owned: frozenset[int]) -> None:
         """Forgets what waits in partitions that are another's now."""
-        for queue in self._queues.values():
+        for queue in list(self._queues.values()):
             for partition in [p for p in queue.heads if p not in owned]:
                 del queue.heads[partition]
+            self._tidy(queue)
 
     def plan(self) -> list[Claim]:
         """The claims to send now. Books them as under way."""
@@ -123,7 +124,8 @@ class Board:
 
     def settle(self, claim: Claim, asked: int, granted: int, next_score: float | None) -> None:
         """A claim came back. `asked` is less than its count when fewer slots were free by then."""
-        queue = claim.queue
+        # An overtaken claim's queue may have been forgotten, and may be back since.
+        queue = self._queues.setdefault(claim.queue.name, claim.queue)
         claim.demand.in_flight -= claim.count
         claim.demand.granted += granted
         queue.claimed.discard(claim.partition)
@@ -136,17 +138,23 @@ class Board:
             queue.spread = max(1, queue.spread // 2)
         elif granted * 2 < asked:
             queue.spread = min(MAX_SPREAD, queue.spread * 2)
-        if not queue.heads and not queue.claimed and self._queues.pop(queue.name, None) is not None:
-            self._matches.pop(queue.name, None)
+        self._tidy(queue)
 
     def abandon(self, claim: Claim) -> None:
         """A claim failed; the sweep finds out what is left there."""
         claim.demand.in_flight -= claim.count
-        claim.queue.claimed.discard(claim.partition)
+        self.overtake(claim)
 
     def overtake(self, claim: Claim) -> None:
         """A claim is late: others may claim there meanwhile. Its slots stay booked until it comes back."""
         claim.queue.claimed.discard(claim.partition)
+        self._tidy(claim.queue)
+
+    def _tidy(self, queue: Queue) -> None:
+        """Forgets a queue that nothing waits in, as far as is known, and nothing is claimed from."""
+        if not queue.heads and not queue.claimed and self._queues.get(queue.name) is queue:
+            del self._queues[queue.name]
+            self._matches.pop(queue.name, None)
 
     def _demands_for(self, queue: Queue) -> list[Demand]:
         matches = self._matches.get(queue.name)

@@ -36,6 +36,7 @@ class Claimer:
         self._owned: frozenset[int] = frozenset()
         self._listeners: dict[int, WakeListener] = {}
         self._links: dict[Demand, GatewayLink] = {}
+        self._gateways: set[GatewayLink] = set()
         self._planned = False
         self._stopping = False
         self._look = asyncio.Event()
@@ -84,13 +85,19 @@ class Claimer:
     def open_demand(self, link: GatewayLink, demand: Demand) -> None:
         """A gateway brings a new kind of demand."""
         self._links[demand] = link
+        self._gateways.add(link)
         self._board.add_demand(demand)
 
-    def close_link(self, link: GatewayLink, demands: list[Demand]) -> None:
-        """A gateway's stream ended; what its claims left is for the others."""
+    def close_demands(self, demands: list[Demand]) -> None:
+        """A gateway has no workers of these kinds any more; it still answers what was ordered for them."""
         self._board.remove_demands(demands)
         for demand in demands:
             self._links.pop(demand, None)
+
+    def close_link(self, link: GatewayLink, demands: list[Demand]) -> None:
+        """A gateway's stream ended; what its claims left is for the others."""
+        self.close_demands(demands)
+        self._gateways.discard(link)
         for claim in link.abandon():
             self._board.abandon(claim)
             self._look.set()
@@ -129,12 +136,12 @@ class Claimer:
     def overtake(self) -> None:
         """Lets others claim where a gateway has been silent about its order for too long."""
         self._patience = None
-        for link in set(self._links.values()):
+        for link in self._gateways:
             for claim in link.late(PATIENCE_S):
                 log.warning("claim_late", partition=claim.partition, queue=claim.queue.name)
                 self._board.overtake(claim)
                 self._look.set()
-        if any(link.has_orders for link in self._links.values()):
+        if any(link.has_orders for link in self._gateways):
             self._patience = asyncio.get_running_loop().call_later(PATIENCE_S, self.overtake)
 
     def stop(self) -> None:

@@ -59,6 +59,9 @@ class DispatchServicer(dispatch_pb2_grpc.DispatchServiceServicer):
                     demand.limit = message.limit
                 for result in request.results:
                     self._claimer.settle(link, result)
+                gone = [demands.pop(demand_id) for demand_id in request.gone if demand_id in demands]
+                if gone:
+                    self._claimer.close_demands(gone)
                 self._claimer.plan_soon()
         finally:
             link.close()

@@ -44,8 +44,13 @@ class Scheduler:
     def __init__(self) -> None:
         self.told: list[list[tuple[int, int]]] = []
 
+        self.forgotten: list[int] = []
+
     def tell(self, demands: list[Demand]) -> None:
         self.told.append([(demand.demand_id, demand.free) for demand in demands])
+
+    def forget(self, demands: list[Demand]) -> None:
+        self.forgotten += [demand.demand_id for demand in demands]
 
 
 class Book:
@@ -53,7 +58,7 @@ class Book:
 
     def __init__(self) -> None:
         self.returned: list[bytes] = []
-        self.book = DemandBook(self.returned.extend)
+        self.book = DemandBook(self.returned.extend, linger_s=0)
 
     def offer(
         self, free: int, profile: Profile = PROFILE, *, ahead: int = 0, busy: int = 0
@@ -69,6 +74,12 @@ class Book:
 
 async def end_of_turn() -> None:
     await asyncio.sleep(0)
+
+
+async def a_moment() -> None:
+    """Longer than the book remembers here."""
+    for _ in range(3):
+        await asyncio.sleep(0.001)
 
 
 async def test_a_grant_goes_to_whoever_has_a_slot() -> None:
@@ -230,14 +241,49 @@ async def test_claimants_of_one_profile_form_one_demand() -> None:
     assert other.demand_id != first.demand_id
 
 
-async def test_a_profile_keeps_its_id_when_everybody_left() -> None:
+async def test_a_profile_that_comes_back_soon_keeps_its_id() -> None:
     book = Book()
     demand, claimant = book.offer(1)
     book.book.leave(demand, claimant)
 
     again, _ = book.offer(1)
+    await a_moment()
 
     assert again is demand
+    assert book.book.find(demand.demand_id) is demand
+
+
+async def test_a_profile_that_comes_back_late_gets_an_id_that_no_other_had() -> None:
+    book = Book()
+    scheduler = Scheduler()
+    book.book.connect(scheduler)
+    demand, claimant = book.offer(1)
+    other, _ = book.offer(1, OTHER)
+
+    book.book.leave(demand, claimant)
+    await a_moment()
+    again, _ = book.offer(1)
+
+    assert scheduler.forgotten == [demand.demand_id]
+    assert book.book.find(demand.demand_id) is None
+    assert again.demand_id > other.demand_id > demand.demand_id
+
+
+async def test_a_demand_is_kept_while_a_claim_for_it_is_under_way() -> None:
+    book = Book()
+    scheduler = Scheduler()
+    book.book.connect(scheduler)
+    demand, claimant = book.offer(1)
+    demand.claiming += 1
+    book.book.leave(demand, claimant)
+
+    await a_moment()
+    assert book.book.find(demand.demand_id) is demand
+
+    demand.claiming -= 1
+    await a_moment()
+    assert scheduler.forgotten == [demand.demand_id]
+    assert book.book.demands == []
 
 
 async def test_schedulers_are_told_once_a_turn_with_the_newest_number() -> None:
@@ -306,6 +352,9 @@ class AnyDemand(RuleBasedStateMachine):
         self.all: list[Slots] = []
         self.numbers = count()
         self.granted = 0
+        self.scheduler = Scheduler()
+        self.subject.book.connect(self.scheduler)
+        self.ids: dict[int, Demand] = {}
 
     def _turn(self) -> None:
         self.loop.run_until_complete(end_of_turn())
@@ -316,6 +365,7 @@ class AnyDemand(RuleBasedStateMachine):
             return self.subject.offer(free, profile)
 
         one = self.loop.run_until_complete(offer())
+        assert self.ids.setdefault(one[0].demand_id, one[0]) is one[0], "an id was used again"
         self.live.append(one)
         self.all.append(one[1])
         return one
@@ -336,6 +386,27 @@ class AnyDemand(RuleBasedStateMachine):
         self.loop.run_until_complete(leave())
         self.live.remove(one)
         one[1].free = 0  # `accept` fails from now on
+
+    @rule()
+    def wait_a_moment(self) -> None:
+        self.loop.run_until_complete(a_moment())
+        wanted = {demand.demand_id for demand, _ in self.live}
+        claimed_for = {demand.demand_id for demand in self.ids.values() if demand.claiming}
+        kept = {demand.demand_id for demand in self.subject.book.demands}
+        assert kept == wanted | claimed_for
+        assert set(self.scheduler.forgotten) == set(self.ids) - kept
+        assert len(self.scheduler.forgotten) == len(set(self.scheduler.forgotten))
+
+    @precondition(lambda self: self.subject.book.demands)
+    @rule(data=st.data())
+    def claim_begins(self, data: st.DataObject) -> None:
+        data.draw(st.sampled_from(self.subject.book.demands)).claiming += 1
+
+    @precondition(lambda self: any(demand.claiming for demand in self.ids.values()))
+    @rule(data=st.data())
+    def claim_ends(self, data: st.DataObject) -> None:
+        under_way = [demand for demand in self.ids.values() if demand.claiming]
+        data.draw(st.sampled_from(under_way)).claiming -= 1
 
     @precondition(lambda self: self.subject.book.demands)
     @rule(data=st.data(), size=st.integers(1, 8))

@@ -60,7 +60,7 @@ class Play:
 
     def __init__(self, store: Store, slots: int, links: int = 1) -> None:
         self.store = store
-        self.book = DemandBook(store.released.extend)
+        self.book = DemandBook(store.released.extend, linger_s=0)
         claims = Claims(cast("EngineBackend", store), self.book, "gateway-1", 1000)
         self.slots = Slots(slots)
         self.demand: Demand = self.book.join(PROFILE, self.slots)
@@ -69,10 +69,17 @@ class Play:
         for link in self.links:
             self.book.connect(link)
 
-    def order(self, count: int, order_id: int = 1, link: int = 0) -> None:
+    def order(self, count: int, order_id: int = 1, link: int = 0, demand_id: int = 1) -> None:
         self.links[link].take(
-            pb.ClaimOrder(order_id=order_id, demand_id=1, partition=3, queue=QUEUE, count=count)
+            pb.ClaimOrder(order_id=order_id, demand_id=demand_id, partition=3, queue=QUEUE, count=count)
         )
+
+    def come(self, capability: str) -> tuple[Demand, Slots]:
+        """A worker with a capability of its own."""
+        profile, slots = Profile("default", ("a",), frozenset({capability})), Slots(1)
+        demand = self.book.join(profile, slots)
+        self.book.offered(demand, slots, 1)
+        return demand, slots
 
     def said(self, link: int = 0) -> pb.DispatchRequest:
         return self.links[link].outgoing()
@@ -81,6 +88,12 @@ class Play:
 async def turns() -> None:
     for _ in range(10):
         await asyncio.sleep(0)
+
+
+async def a_moment() -> None:
+    """Longer than the book remembers here."""
+    for _ in range(3):
+        await asyncio.sleep(0.001)
 
 
 async def test_an_order_is_claimed_handed_out_and_answered() -> None:
@@ -181,3 +194,64 @@ async def test_an_order_for_a_demand_that_is_not_known_is_refused() -> None:
 
     assert play.said().results[0].asked == 0
     assert play.store.claims == []
+
+
+async def test_a_scheduler_hears_once_that_a_demand_is_gone() -> None:
+    play = Play(Store(has=1), slots=1, links=2)
+    play.said(0)
+
+    play.book.leave(play.demand, play.slots)
+    await a_moment()
+
+    first, second = play.said(0), play.said(1)
+    assert ([one.limit for one in first.demands], list(first.gone)) == ([0], [1])
+    assert list(second.gone) == [1], "told and gone in one message"
+    await a_moment()
+    assert not play.said(0).ListFields()
+
+
+async def test_a_scheduler_that_was_never_told_of_a_demand_hears_nothing_of_its_end() -> None:
+    play = Play(Store(has=0), slots=0)
+
+    play.book.leave(play.demand, play.slots)
+    await a_moment()
+
+    assert not play.said().ListFields()
+
+
+async def test_an_order_that_was_on_its_way_for_a_demand_that_is_gone_claims_nothing() -> None:
+    play = Play(Store(has=1), slots=1)
+    play.book.leave(play.demand, play.slots)
+    await a_moment()
+    play.said()
+    play.come("another")
+
+    play.order(1)
+    await turns()
+
+    assert [(result.order_id, result.asked) for result in play.said().results] == [(1, 0)]
+    assert play.store.claims == []
+
+
+async def test_profiles_that_come_and_go_leave_nothing() -> None:
+    play = Play(Store(has=10_000), slots=1)
+    [link], ids = play.links, set()
+    for number in range(10_000):
+        demand, slots = play.come(f"pod-{number}")
+        await turns()
+        if number % 10 == 0:
+            play.order(1, order_id=number, demand_id=demand.demand_id)
+            await turns()
+            assert len(slots.leases) == 1
+        play.book.leave(demand, slots)
+        if number % 100 == 99:
+            await a_moment()
+            said = play.said()
+            ids |= set(said.gone)
+            assert {one.demand_id for one in said.demands} - set(said.gone) <= {play.demand.demand_id}
+
+    assert len(ids) == 10_000
+    assert play.book.demands == [play.demand]
+    assert set(link._told) == {play.demand.demand_id}
+    assert set(link._granted) | set(link._claiming) <= {play.demand.demand_id}
+    assert not play.book._left | play.book._leaving

@@ -134,6 +134,18 @@ def test_a_late_claim_keeps_its_slots_and_lets_others_claim() -> None:
     assert (late.in_flight, late.free) == (0, 2)
 
 
+def test_a_late_claim_of_a_queue_that_was_forgotten_brings_it_back() -> None:
+    subject = board(demand(5))
+    subject.mark_ready(0, PLAIN, 1.0)
+    [claim] = subject.plan()
+    subject.overtake(claim)
+    subject.mark_ready(1, PLAIN, 2.0)
+
+    subject.settle(claim, 5, 1, 3.0)
+
+    assert sorted(partition for _, partition, _ in plan(subject)) == [0, 1]
+
+
 def test_a_partition_that_is_no_longer_owned_is_not_claimed_from() -> None:
     subject = board(demand(5))
     subject.mark_ready(0, PLAIN, 1.0)
@@ -356,6 +368,12 @@ class AnyBoard(RuleBasedStateMachine):
             under_way = sum(claim.count for claim in self.claims if claim.demand is one)
             assert one.in_flight == under_way
             assert one.granted == self.granted[id(one)]
+
+    @invariant()
+    def only_what_is_wanted_or_waits_is_remembered(self) -> None:
+        assert self.subject._demands == set(self.demands)
+        assert all(queue.heads or queue.claimed for queue in self.subject._queues.values())
+        assert set(self.subject._matches) <= set(self.subject._queues)
 
     @invariant()
     def a_partition_of_a_queue_has_one_claim(self) -> None:
