@@ -31,6 +31,24 @@ do
     return freed
   end
 
+  -- The id of the next thing that x puts out: above all earlier ones, whatever their class or attempt, so that one cursor
+  -- orders what lies under several keys. Keeps to Valkey's clock, and to its order when that goes back.
+  function ff.output_id(x, now)
+    if not x.output_ms and x.output_frames then -- written by the release before this
+      local last = redis.call('XREVRANGE', ff.key(x.prefix, 'output', x.id), '+', '-', 'COUNT', 1)[1]
+      if last then
+        local ms, seq = string.match(last[1], '^(%d+)-(%d+)$')
+        x.output_ms, x.output_seq = tonumber(ms), tonumber(seq)
+      end
+    end
+    if x.output_ms and x.output_ms >= now then
+      x.output_seq = x.output_seq + 1
+    else
+      x.output_ms, x.output_seq = now, 0
+    end
+    return string.format('%.0f-%.0f', x.output_ms, x.output_seq)
+  end
+
   -- Appends the frames of one lease, in order, each once.
   --
   -- KEYS  1 executions
@@ -53,7 +71,8 @@ do
         break
       elseif number == last + 1 then
         redis.call(
-          'XADD', key, '*', 'attempt', x.attempt, 'number', number, 'kind', args[i + 1], 'data', args[i + 2]
+          'XADD', key, ff.output_id(x, now), 'attempt', x.attempt, 'number', number,
+          'kind', args[i + 1], 'data', args[i + 2]
         )
         last, frames, bytes = number, frames + 1, bytes + #args[i + 2]
       end

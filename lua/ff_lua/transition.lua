@@ -48,7 +48,7 @@ do
     drop_deadline(x)
     ff.place(x, state, now + ff.policy(x, 'retention_ms'))
     if x.output_frames then
-      redis.call('XADD', ff.key(x.prefix, 'output', x.id), '*', 'close', state)
+      redis.call('XADD', ff.key(x.prefix, 'output', x.id), ff.output_id(x, now), 'close', state)
     end
   end
 
