@@ -69,23 +69,28 @@ class WorkerProcess:
 class Load:
     """Recorded work in a namespace of its own; `finish` and `check` close the books."""
 
-    def __init__(self, stack: Stack, valkey: ValkeyServer, client: Client, address: str, home: Path) -> None:
+    def __init__(
+        self, stack: Stack, valkey: ValkeyServer, client: Client, doors: Sequence[str], home: Path
+    ) -> None:
         self.stack = stack
         self.client = client
         self.disturbances = Disturbances()
         self.texts: dict[str, str] = {}
         self.workers: list[WorkerProcess] = []
         self.valkey = valkey
-        self._address = address
+        self._doors = doors
         self._home = home
         self._records = home / "records"
 
     # Workers
 
-    async def start_workers(self, count: int, slots: int = 8) -> list[WorkerProcess]:
-        """Starts more workers and waits until the engine knows them."""
+    async def start_workers(
+        self, count: int, slots: int = 8, *, door: int | None = None, prefetch: bool = True
+    ) -> list[WorkerProcess]:
+        """Starts more workers and waits until the engine knows them; `door` is the only gateway they know."""
         env = {
-            "FF_ADDR": self._address,
+            "FF_ADDR": _address(self._doors, door),
+            "PREFETCH": str(int(prefetch)),
             "NAMESPACE": self.client.namespace,
             "RECORDS": str(self._records),
             "SLOTS": str(slots),
@@ -207,6 +212,11 @@ class Load:
         return "\n".join(f"{name}:\n{text[-3000:]}" for name, text in lines.items() if text)
 
 
+def _address(doors: Sequence[str], door: int | None) -> str:
+    """One of the gateways, or all of them."""
+    return doors[door] if door is not None else f"ipv4:{','.join(doors)}"
+
+
 @asynccontextmanager
 async def open_load(
     home: Path,
@@ -214,23 +224,27 @@ async def open_load(
     gateways: int = 1,
     schedulers: int = 1,
     scanners: int = 1,
+    door: int | None = None,
     env: Mapping[str, str] = SHORT_LEASES,
     valkey_options: Sequence[str] = (),
 ) -> AsyncIterator[Load]:
-    """A load on a stack of its own, whose Valkey keeps an append-only file."""
+    """A load on a stack of its own, whose Valkey keeps an append-only file.
+
+    `door` is the only gateway that the client knows.
+    """
     with ValkeyServer(data_dir=home / "valkey", options=valkey_options) as valkey:
         stack = Stack(gateways, schedulers, scanners, valkey=valkey.address, env=dict(env))
         async with stack:
             doors = [one.addresses for one in stack.processes.values() if one.service == "gateway"]
-            address = f"ipv4:{','.join(door['grpc'] for door in doors)}"
 
             async def are_ready() -> bool:
-                return all([await asyncio.to_thread(is_ready, door["http"]) for door in doors])
+                return all([await asyncio.to_thread(is_ready, one["http"]) for one in doors])
 
             await eventually(are_ready)
             namespace = f"load-{uuid.uuid4().hex[:12]}"
-            async with Client(address, namespace=namespace) as client:
-                load = Load(stack, valkey, client, address, home)
+            addresses = [one["grpc"] for one in doors]
+            async with Client(_address(addresses, door), namespace=namespace) as client:
+                load = Load(stack, valkey, client, addresses, home)
                 try:
                     yield load
                 except BaseException as error:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import structlog
 
+from ff_core import clock
 from ff_core.backend import EngineBackend
 from ff_core.errors import EngineError
 from ff_core.lease import Claimed
@@ -45,6 +46,7 @@ class Claims:
 
     async def _claim(self, demand: Demand, partition: int, queue: str, count: int, settle: Settle) -> None:
         claimed: Claimed | None = None
+        started = clock.monotonic()
         try:
             claimed = await self._backend.execution_claim(
                 partition, queue, count, self._offer_ttl_ms, self._gateway_id
@@ -53,6 +55,11 @@ class Claims:
             log.warning("claim_failed", code=error.code.name, detail=error.detail, partition=partition)
         finally:
             demand.claiming -= count
+            if claimed is not None and (clock.monotonic() - started) * 1000 >= self._offer_ttl_ms:
+                # This process was stopped meanwhile: the offers ran out, others may run these by now.
+                log.warning("claim_too_old", partition=partition, grants=len(claimed.grants))
+                self._book.give_back([grant.lease for grant in claimed.grants])
+                claimed = None
             if claimed is not None and claimed.grants:
                 self._book.hand_out(demand, claimed.grants)
             settle(claimed)

@@ -74,6 +74,7 @@ async def main() -> None:
     await Worker(
         [recorded_work, poison],
         slots=int(os.environ["SLOTS"]),
+        prefetch=os.environ["PREFETCH"] == "1",
         worker_id=os.environ["WORKER_ID"],
         namespace=os.environ["NAMESPACE"],
     ).run()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
+import pytest
+
+from ff_core import clock
 from ff_core.backend import EngineBackend
 from ff_core.errors import EngineError, ErrorCode
 from ff_core.lease import Claimed, Grant
@@ -14,6 +17,7 @@ from ff_gateway.schedulers import Identity, SchedulerLink
 from flowfabric_api.dispatch.v1 import dispatch_pb2 as pb
 
 QUEUE = "default/a/"
+OFFER_TTL_MS = 1000
 PROFILE = Profile("default", ("a",), frozenset())
 
 
@@ -61,7 +65,7 @@ class Play:
     def __init__(self, store: Store, slots: int, links: int = 1) -> None:
         self.store = store
         self.book = DemandBook(store.released.extend, linger_s=0)
-        claims = Claims(cast("EngineBackend", store), self.book, "gateway-1", 1000)
+        claims = Claims(cast("EngineBackend", store), self.book, "gateway-1", OFFER_TTL_MS)
         self.slots = Slots(slots)
         self.demand: Demand = self.book.join(PROFILE, self.slots)
         self.book.offered(self.demand, self.slots, slots)
@@ -170,6 +174,25 @@ async def test_a_store_that_does_not_answer_is_reported_and_frees_the_slots() ->
     play.order(2)
     await turns()
 
+    assert play.said().results[0].failed
+    assert play.demand.unclaimed == 2
+
+
+async def test_what_was_claimed_longer_ago_than_its_offer_lasts_is_handed_to_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = Store(has=10)
+    store.gate.clear()
+    play = Play(store, slots=2)
+    play.order(2)
+    await turns()
+
+    now = clock.monotonic()
+    monkeypatch.setattr(clock, "monotonic", lambda: now + OFFER_TTL_MS / 1000)
+    store.gate.set()
+    await turns()
+
+    assert (play.slots.leases, store.released) == ([], [b"lease-0", b"lease-1"])
     assert play.said().results[0].failed
     assert play.demand.unclaimed == 2
 
