@@ -92,6 +92,28 @@ do
     return { 'OK', 1, x.epoch, x.state }
   end
 
+  -- Takes back leases whose holder is gone without a word. They are lost, as if nobody had renewed them in time.
+  --
+  -- KEYS  1 executions
+  -- ARGV  1.. lease
+  -- gives array, one element a lease: OK or a code
+  -- codes EXECUTION_NOT_FOUND LEASE_STALE LEASE_EXPIRED LEASE_REVOKED INVALID_ARGUMENT
+  local function lease_forfeit(keys, args)
+    local prefix, now, replies = ff.prefix(keys[1]), ff.now_ms(), {}
+    ff.preload_leases(prefix, args)
+    for i = 1, #args do
+      local x, refusal = ff.leased(prefix, args[i], now)
+      if not refusal and x.confirmed then
+        ff.reclaim(x, 'LEASE_EXPIRED', now)
+      elseif not refusal then
+        ff.forfeit(x, now)
+      end
+      replies[i] = refusal or 'OK'
+    end
+    return replies
+  end
+
   register('lease_renew', lease_renew)
+  register('lease_forfeit', lease_forfeit)
   register('lease_revoke', lease_revoke)
 end

@@ -289,6 +289,35 @@ async def test_a_grant_that_the_newer_session_does_not_hold_goes_back(door: Door
     await newer.end()
 
 
+@pytest.mark.parametrize("is_confirmed", [True, False])
+async def test_work_that_fells_a_worker_of_a_fixed_name_fails_at_its_cap(
+    door: Door, is_confirmed: bool
+) -> None:
+    policy = ex.Policy(max_reclaims=1)
+    execution_id = await create(door, lane=f"pill-{is_confirmed}", policy=policy)
+    pools = [wk.Pool(lanes=[f"pill-{is_confirmed}"], slots=1)]
+    fallen: list[Stream] = []
+    for _ in range(2):
+        again = Stream(door)  # the gateway has not heard yet that the one before is gone
+        await again.open(worker_id="fixed", pools=pools)
+        fallen.append(again)
+        await again.say(credits=[wk.Credit(limit=1)])
+        [grant] = (await again.hear_of("grants")).grants
+        assert grant.execution_id == execution_id
+        if is_confirmed:
+            await again.say(renew=wk.Renew(sequence=1, leases=[grant.lease], seen_grant_numbers=[1]))
+            await again.hear_of("renew_result")
+
+    last = Stream(door)
+    await last.open(worker_id="fixed", pools=pools)
+
+    [execution] = await door.ask(ex.GetExecutionRequest(execution_id=execution_id), "GetExecution")
+    assert (execution.state, execution.failure.type) == (ex.PUBLIC_STATE_FAILED, "max_reclaims")
+    await last.end()
+    for one in fallen:
+        one.drop()
+
+
 async def test_a_worker_that_closes_its_side_gets_its_answers_first(door: Door, stream: Stream) -> None:
     await stream.open()
     execution_id = await create(door)

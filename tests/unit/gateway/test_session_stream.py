@@ -29,7 +29,7 @@ class Store:
 
     def __init__(self) -> None:
         self.workers: dict[str, str] = {}
-        self.released: list[bytes] = []
+        self.forfeited: list[bytes] = []
         self.is_away = False
         self.hints = self
         self._notify: Callable[[bytes], None] = print
@@ -51,8 +51,8 @@ class Store:
         if self.workers.get(worker_id) == session_id:
             del self.workers[worker_id]
 
-    async def lease_release(self, leases: Sequence[bytes]) -> list[None]:
-        self.released += leases
+    async def lease_forfeit(self, leases: Sequence[bytes]) -> list[None]:
+        self.forfeited += leases
         return [None] * len(leases)
 
     async def lease_renew(self, leases: Sequence[bytes], *_: object) -> list[None]:
@@ -135,7 +135,7 @@ async def test_the_slots_of_a_worker_that_is_sent_away_are_free_no_more(gateway:
     assert (demand.free, demand.slots) == (0, 0)
 
 
-async def test_what_the_older_session_was_granted_goes_back_though_it_ended_first(gateway: Gateway) -> None:
+async def test_what_the_older_session_was_granted_is_lost_though_it_ended_first(gateway: Gateway) -> None:
     await gateway.sessions.listen()
     gateway.hello(credit=3)
     older = gateway.stream()
@@ -154,4 +154,4 @@ async def test_what_the_older_session_was_granted_goes_back_though_it_ended_firs
 
     with pytest.raises(EngineError):
         await following
-    assert gateway.store.released == [LEASE]
+    assert gateway.store.forfeited == [LEASE]

@@ -8,7 +8,7 @@ from typing import cast
 from ff_core import ids, keys
 from ff_core.errors import ErrorCode
 from ff_core.lease import CancelNotice, Revoked, Verdict
-from ff_core.store.functions.base import Functions, check, text
+from ff_core.store.functions.base import Functions, check, code_of, text
 
 
 class LeaseFunctions(Functions):
@@ -24,6 +24,20 @@ class LeaseFunctions(Functions):
                 "lease_renew", keys.anchor(partition), ttl_ms, worker_id, holder, *group
             )
             return [_verdict(word) for word in cast("list[bytes]", reply)]
+
+        return await self.by_partition(
+            leases,
+            lambda lease: ids.partition_of_lease(lease, self.partitions),
+            call,
+            lambda _lease: ErrorCode.INVALID_ARGUMENT,
+        )
+
+    async def lease_forfeit(self, leases: Sequence[bytes]) -> list[ErrorCode | None]:
+        """Takes back leases whose holder is gone without a word; they count as lost."""
+
+        async def call(partition: int, group: list[bytes]) -> list[ErrorCode | None]:
+            reply = await self.client.fcall("lease_forfeit", keys.anchor(partition), *group)
+            return [code_of(word) for word in cast("list[bytes]", reply)]
 
         return await self.by_partition(
             leases,

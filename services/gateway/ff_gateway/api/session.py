@@ -116,10 +116,12 @@ class SessionStream:
                 else:
                     session.leases[lease] = (-1, 0)
         if before is not None:
-            # What the earlier session was granted and the worker does not hold, it never got.
+            # What the earlier session was granted and the worker does not hold, it never got, or it fell with
+            # it and came back by the same name. Nobody knows which, so it counts as lost: work that kills its
+            # worker must reach its cap.
             dropped = [lease for lease in before.session.leases if lease not in session.leases]
             if dropped:
-                await self._backend.lease_release(dropped)
+                await self._backend.lease_forfeit(dropped)
         return welcome
 
     def _join(self, session: Session) -> list[tuple[Demand, SessionPool]]:
