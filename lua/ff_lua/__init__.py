@@ -26,6 +26,7 @@ SOURCES = (
     "index.lua",
     "upkeep.lua",
     "registry.lua",
+    "keyring.lua",
 )
 
 _REGISTERED = re.compile(r"^\s*register\('(\w+)'", re.MULTILINE)

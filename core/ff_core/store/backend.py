@@ -15,6 +15,7 @@ from ff_core.store.functions.base import text
 from ff_core.store.functions.claim import ClaimFunctions
 from ff_core.store.functions.execution import ExecutionFunctions
 from ff_core.store.functions.index import IndexFunctions
+from ff_core.store.functions.keyring import KeyRingFunctions
 from ff_core.store.functions.lease import LeaseFunctions
 from ff_core.store.functions.outcome import OutcomeFunctions
 from ff_core.store.functions.output import OutputFunctions
@@ -33,6 +34,7 @@ class ValkeyBackend(
     ClaimFunctions,
     ExecutionFunctions,
     IndexFunctions,
+    KeyRingFunctions,
     LeaseFunctions,
     OutcomeFunctions,
     OutputFunctions,
