@@ -32,6 +32,8 @@ do
     retention_ms = 86400000,
     output_max_frames = 10000,
     output_max_bytes = 67108864,
+    summary_max_bytes = 65536,
+    best_effort_ttl_ms = 30000,
   }
 
   ---------------------------------------------------------------------------------------------------- time, keys
