@@ -15,6 +15,7 @@ async with Client() as client:           # another
 """
 
 from flowfabric._client import Client
+from flowfabric._condition import Condition, all_of, any_of, count, operator, signal, timer
 from flowfabric._context import Context
 from flowfabric._errors import (
     EngineError,
@@ -25,16 +26,23 @@ from flowfabric._errors import (
     FlowFabricError,
     IdempotencyConflict,
     InvalidArgument,
+    JournalFull,
     LeaseLost,
     NotFound,
     PayloadTooLarge,
     ResultNotReady,
     SessionSuperseded,
+    StepFailed,
+    StepMismatch,
+    StepUnknown,
+    TokenInvalid,
     TooManyRequests,
     Unauthenticated,
     Unavailable,
+    WaitTimedOut,
     WrongState,
 )
+from flowfabric._event import Event, EventFamily, EventPage
 from flowfabric._execution import (
     Backoff,
     CancelRequest,
@@ -42,6 +50,7 @@ from flowfabric._execution import (
     Execution,
     ExecutionPage,
     Failure,
+    FrameClass,
     FrameKind,
     Lease,
     LeaseRecord,
@@ -53,11 +62,15 @@ from flowfabric._execution import (
     Spec,
     State,
     StateVector,
+    Step,
     Submission,
+    Summary,
 )
-from flowfabric._operator import LaneInfo, PoolInfo, QueueInfo, WorkerInfo
+from flowfabric._operator import KeyRotation, LaneInfo, PoolInfo, QueueInfo, WaitpointKey, WorkerInfo
 from flowfabric._outcome import Delay, Fail, Retry
 from flowfabric._session import Pool
+from flowfabric._signal import Delivery, Signal, SignalEffect, SignalSpec
+from flowfabric._suspension import Resumption, Suspension, Wait, Waitpoint
 from flowfabric._task import Task, task
 from flowfabric._worker import Worker
 
@@ -65,10 +78,15 @@ __all__ = [
     "Backoff",
     "CancelRequest",
     "Client",
+    "Condition",
     "Context",
     "Delay",
+    "Delivery",
     "Duration",
     "EngineError",
+    "Event",
+    "EventFamily",
+    "EventPage",
     "Execution",
     "ExecutionCancelled",
     "ExecutionEnded",
@@ -78,9 +96,12 @@ __all__ = [
     "Fail",
     "Failure",
     "FlowFabricError",
+    "FrameClass",
     "FrameKind",
     "IdempotencyConflict",
     "InvalidArgument",
+    "JournalFull",
+    "KeyRotation",
     "LaneInfo",
     "Lease",
     "LeaseLost",
@@ -95,19 +116,40 @@ __all__ = [
     "Progress",
     "QueueInfo",
     "ResultNotReady",
+    "Resumption",
     "Retry",
     "Revocation",
     "SessionSuperseded",
+    "Signal",
+    "SignalEffect",
+    "SignalSpec",
     "Spec",
     "State",
     "StateVector",
+    "Step",
+    "StepFailed",
+    "StepMismatch",
+    "StepUnknown",
     "Submission",
+    "Summary",
+    "Suspension",
     "Task",
+    "TokenInvalid",
     "TooManyRequests",
     "Unauthenticated",
     "Unavailable",
+    "Wait",
+    "WaitTimedOut",
+    "Waitpoint",
+    "WaitpointKey",
     "Worker",
     "WorkerInfo",
     "WrongState",
+    "all_of",
+    "any_of",
+    "count",
+    "operator",
+    "signal",
     "task",
+    "timer",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from types import TracebackType
@@ -24,6 +24,8 @@ from flowfabric._execution import (
     Duration,
     Execution,
     ExecutionPage,
+    FrameClass,
+    FrameKind,
     OutputFrame,
     OutputPage,
     Policy,
@@ -31,9 +33,11 @@ from flowfabric._execution import (
     Spec,
     State,
     Submission,
+    Summary,
 )
 from flowfabric._feed import feed
 from flowfabric._operator import LaneInfo, WorkerInfo
+from flowfabric._suspend_client import SuspendClient
 from flowfabric._task import Task
 from flowfabric_api.execution.v1 import execution_pb2 as pb
 from flowfabric_api.operator.v1 import operator_pb2 as operator_pb
@@ -55,7 +59,7 @@ ENDINGS: dict[State, type[ExecutionEnded]] = {
 }
 
 
-class Client:
+class Client(SuspendClient):
     """A connection to the engine; an async context manager.
 
     Every method raises `EngineError` for the engine's refusals. Calls are repeated for a few seconds
@@ -238,19 +242,38 @@ class Client:
         raise AssertionError("unreachable: a watch ends with a terminal state or an error")
 
     async def read_output(
-        self, execution_id: str, after: str = "", attempt: int = 0, page_size: int = 0, until: str = ""
+        self,
+        execution_id: str,
+        after: str = "",
+        attempt: int = 0,
+        page_size: int = 0,
+        until: str = "",
+        *,
+        classes: Iterable[FrameClass] = (),
+        kinds: Iterable[FrameKind] = (),
     ) -> OutputPage:
-        """Frames after a cursor, up to another, of one attempt or of all (0), without waiting for more."""
+        """Frames after a cursor, up to another, of one attempt or of all (0), without waiting for more.
+
+        Only those of some classes or kinds, unless that is left open.
+        """
         request = output_pb.ReadOutputRequest(
             execution_id=execution_id, after=after, attempt=attempt, page_size=page_size, until=until
         )
+        put_filter(request, classes, kinds)
         return _wire.output_page_from(await self._doors.call(self._doors.output.ReadOutput, request))
 
     async def tail(
-        self, execution_id: str, after: str = "", attempt: int = 0
+        self,
+        execution_id: str,
+        after: str = "",
+        attempt: int = 0,
+        *,
+        classes: Iterable[FrameClass] = (),
+        kinds: Iterable[FrameKind] = (),
     ) -> AsyncGenerator[OutputFrame, None]:
         """Frames after a cursor, then new ones as they come, through broken connections, to the last."""
         request = output_pb.TailOutputRequest(execution_id=execution_id, after=after, attempt=attempt)
+        put_filter(request, classes, kinds)
         async with aclosing(
             feed(lambda: self._doors.output.TailOutput(request, metadata=self._doors.metadata))
         ) as responses:
@@ -260,6 +283,11 @@ class Client:
                     yield _wire.frame_from(message)
                 if response.HasField("close"):
                     return
+
+    async def summary(self, execution_id: str) -> Summary | None:
+        """The rolling document that the execution has made of itself; None when there is none."""
+        request = output_pb.GetSummaryRequest(execution_id=execution_id)
+        return _wire.summary_from(await self._doors.call(self._doors.output.GetSummary, request))
 
     # Steer
 
@@ -291,9 +319,22 @@ class Client:
         request = pb.ChangePriorityRequest(execution_id=execution_id, priority=priority)
         return int((await self._doors.call(self._doors.executions.ChangePriority, request)).old_priority)
 
-    async def replay(self, execution_id: str) -> State:
-        """Runs a terminal execution again, with fresh counters."""
+    async def replay(self, execution_id: str, *, keep_journal: bool = False, through: str = "") -> State:
+        """Runs a terminal execution again, with fresh counters.
+
+        Args:
+            execution_id: The execution.
+            keep_journal: Whether it skips all steps that it has finished; else it begins afresh.
+            through: The last step to keep, by key or by name; those after it run again.
+
+        Raises:
+            NotFound: there is no such step.
+        """
         request = pb.ReplayExecutionRequest(execution_id=execution_id)
+        if through:
+            request.keep_journal_through = through
+        elif keep_journal:
+            request.keep_journal = True
         return _wire.state_from(
             (await self._doors.call(self._doors.executions.ReplayExecution, request)).state
         )
@@ -337,3 +378,13 @@ class Client:
 def list_of_lanes(answer: operator_pb.ListLanesResponse) -> Lanes:
     """The lanes of an answer; outside the class, where `list` is the builtin."""
     return list(map(_wire.lane_from, answer.lanes))
+
+
+def put_filter(
+    request: output_pb.ReadOutputRequest | output_pb.TailOutputRequest,
+    classes: Iterable[FrameClass],
+    kinds: Iterable[FrameKind],
+) -> None:
+    """Writes which frames are wanted; none means all."""
+    request.classes.extend(cast("Iterable[output_pb.FrameClass]", classes))
+    request.kinds.extend(cast("Iterable[output_pb.FrameKind]", kinds))

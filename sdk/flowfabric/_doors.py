@@ -14,6 +14,8 @@ from flowfabric._errors import EngineError, Unavailable, error_from_call
 from flowfabric_api.execution.v1.execution_pb2_grpc import ExecutionServiceStub
 from flowfabric_api.operator.v1.operator_pb2_grpc import OperatorServiceStub
 from flowfabric_api.output.v1.output_pb2_grpc import OutputServiceStub
+from flowfabric_api.subscription.v1.subscription_pb2_grpc import SubscriptionServiceStub
+from flowfabric_api.suspension.v1.suspension_pb2_grpc import SuspensionServiceStub
 
 # A call that gets no answer at all, over a connection that died in silence, ends after this.
 CALL_TIMEOUT_S = 30.0
@@ -49,6 +51,16 @@ class Doors:
     def operator(self) -> Any:
         """Who works, and what waits where."""
         return OperatorServiceStub(self._channel)
+
+    @cached_property
+    def suspensions(self) -> Any:
+        """Signals, waitpoints, and what is suspended."""
+        return SuspensionServiceStub(self._channel)
+
+    @cached_property
+    def subscriptions(self) -> Any:
+        """What happens to all executions."""
+        return SubscriptionServiceStub(self._channel)
 
     async def close(self) -> None:
         """Ends the calls that are open."""

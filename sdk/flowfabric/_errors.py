@@ -5,18 +5,24 @@ FlowFabricError
   │     ├── IdempotencyConflict   the key was used for other content
   │     ├── InvalidArgument       a field is missing or malformed
   │     │     └── PayloadTooLarge
+  │     ├── JournalFull           the handler has recorded more than an execution may
   │     ├── LeaseLost             expired, revoked or stale: stop the work
-  │     ├── NotFound              no such execution
+  │     ├── NotFound              no such execution, waitpoint or step
   │     ├── ResultNotReady        it is not completed
   │     ├── SessionSuperseded     another worker runs under this worker id
+  │     ├── StepMismatch          the handler takes other steps than were recorded
+  │     ├── TokenInvalid          the token does not open this waitpoint
   │     ├── TooManyRequests       back off
   │     ├── Unauthenticated       the token is missing or wrong
   │     ├── Unavailable           nobody answered; the same call may succeed later
   │     └── WrongState            the execution's state does not allow the call
-  └── ExecutionEnded            `Client.result` of an execution that did not complete
-        ├── ExecutionCancelled
-        ├── ExecutionExpired
-        └── ExecutionFailed
+  ├── ExecutionEnded            `Client.result` of an execution that did not complete
+  │     ├── ExecutionCancelled
+  │     ├── ExecutionExpired
+  │     └── ExecutionFailed
+  ├── StepFailed                a durable step failed for good; its handler may go on
+  ├── StepUnknown               a durable step may have run, and is not to run twice
+  └── WaitTimedOut              nothing came in time for `Context.wait_for`
 """
 
 from __future__ import annotations
@@ -28,7 +34,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 if TYPE_CHECKING:
-    from flowfabric._execution import Execution
+    from flowfabric._execution import Execution, Failure
 
 DOMAIN = "flowfabric"
 
@@ -71,12 +77,16 @@ class PayloadTooLarge(InvalidArgument):
     """The payload, result or frame is over its limit; pass a reference instead."""
 
 
+class JournalFull(EngineError):
+    """The handler has recorded more entries, or more bytes, than one execution may."""
+
+
 class LeaseLost(EngineError):
     """The lease expired, was revoked or is not the current one; stop the work."""
 
 
 class NotFound(EngineError):
-    """No such execution: the id is wrong or its retention is over."""
+    """No such execution, waitpoint or step: the name is wrong or its retention is over."""
 
 
 class ResultNotReady(EngineError):
@@ -85,6 +95,14 @@ class ResultNotReady(EngineError):
 
 class SessionSuperseded(EngineError):
     """A newer session with this worker id exists; give each worker its own id."""
+
+
+class StepMismatch(EngineError):
+    """The handler takes other steps than an earlier run recorded; the message names the first."""
+
+
+class TokenInvalid(EngineError):
+    """The token does not open this waitpoint, or it has expired."""
 
 
 class TooManyRequests(EngineError):
@@ -124,15 +142,47 @@ class ExecutionFailed(ExecutionEnded):
     """The execution failed and its policy allows no further attempt."""
 
 
+class StepFailed(FlowFabricError):
+    """A durable step failed for good, in this run or an earlier one."""
+
+    def __init__(self, step: str, failure: Failure) -> None:
+        super().__init__(f"step {step} failed: {failure.type}: {failure.message}")
+        self.step = step
+        """Name of the step."""
+        self.failure = failure
+        """Why, as it was recorded."""
+
+
+class StepUnknown(FlowFabricError):
+    """A durable step was begun by a worker that vanished; whether it took effect is not known."""
+
+    def __init__(self, step: str) -> None:
+        super().__init__(f"step {step} was begun, and nobody knows how it ended")
+        self.step = step
+        """Name of the step."""
+
+
+class WaitTimedOut(FlowFabricError):
+    """Nothing came in time that would have satisfied the wait."""
+
+    def __init__(self, wait: str) -> None:
+        super().__init__(f"nothing satisfied {wait} in time")
+        self.wait = wait
+        """Name of the wait."""
+
+
 BY_REASON: dict[str, type[EngineError]] = {
     "EXECUTION_NOT_FOUND": NotFound,
     "IDEMPOTENCY_CONFLICT": IdempotencyConflict,
+    "JOURNAL_FULL": JournalFull,
     "LEASE_EXPIRED": LeaseLost,
     "LEASE_REVOKED": LeaseLost,
     "LEASE_STALE": LeaseLost,
     "PAYLOAD_TOO_LARGE": PayloadTooLarge,
     "RESULT_NOT_READY": ResultNotReady,
     "SESSION_SUPERSEDED": SessionSuperseded,
+    "STEP_MISMATCH": StepMismatch,
+    "TOKEN_INVALID": TokenInvalid,
 }
 
 BY_CODE: dict[int, type[EngineError]] = {

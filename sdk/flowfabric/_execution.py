@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, IntEnum
 
+from flowfabric._suspension import Suspension
+
 Duration = timedelta | float
 """A length of time: a timedelta, or seconds."""
 
@@ -50,6 +52,17 @@ class FrameKind(IntEnum):
     """The whole summary anew."""
 
 
+class FrameClass(IntEnum):
+    """How well a frame of output is kept; the numbers are those of the wire."""
+
+    DURABLE = 1
+    """As long as the policy allows."""
+    SUMMARY = 2
+    """Merged into one rolling document."""
+    BEST_EFFORT = 3
+    """For live readers, for a short time."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
     """The pause after failed attempt n: initial * multiplier^(n-1), at most max, give or take jitter."""
@@ -90,6 +103,10 @@ class Policy:
     """Frames kept of the output, or up to a hundred more. Default 10,000."""
     output_max_bytes: int | None = None
     """Bytes kept of the output. Default 64 MiB."""
+    summary_max_bytes: int | None = None
+    """Largest summary. Default 64 KiB."""
+    best_effort_ttl: Duration | None = None
+    """How long best-effort frames are kept for readers, about. Default 30 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +202,30 @@ class LeaseRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """A durable step of a handler, or anything else that it has recorded."""
+
+    key: str
+    """Its place among the handler's steps."""
+    kind: str
+    """step, wait, sleep, value or waitpoint."""
+    name: str
+    state: str
+    """running, waiting, done or failed."""
+    runs: int
+    """How often it was run."""
+    uncertain: bool
+    """It may have run once more than recorded: an earlier holder vanished."""
+    failure: Failure | None
+    start_time: datetime | None
+    end_time: datetime | None
+    due_time: datetime | None
+    """Of a wait or sleep."""
+    data_bytes: int
+    """Size of what it returned."""
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """What the task last said of itself."""
 
@@ -243,6 +284,13 @@ class Execution:
     cancel: CancelRequest | None = None
     result_bytes: int = 0
     output_frames: int = 0
+    suspension: Suspension | None = None
+    """Set while suspended, and after it until the next suspension."""
+    steps: tuple[Step, ...] = ()
+    """What its handler has recorded, oldest first, the newest 200; not in lists."""
+    steps_total: int = 0
+    summary_version: int = 0
+    """Of the summary; 0 when there is none."""
 
     def ending(self) -> str:
         """How it ended, as the end of a sentence."""
@@ -274,6 +322,9 @@ class OutputFrame:
     kind: FrameKind
     data: bytes
     time: datetime | None
+    frame_class: FrameClass = FrameClass.DURABLE
+    version: int = 0
+    """Of a summary: grows by one with each change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,3 +346,16 @@ class Revocation:
     """False when there was no lease."""
     epoch: int
     state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The rolling document that an execution has made of itself."""
+
+    document: bytes
+    """JSON."""
+    version: int
+    """Grows by one with each change."""
+    cursor: str
+    """Of the last change: a tail after it sends only what came later."""
+    time: datetime | None

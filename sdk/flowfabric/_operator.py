@@ -1,4 +1,4 @@
-"""Who works, and what waits where: the values behind `Client.workers` and `Client.lanes`."""
+"""Who works, what waits where, and the keys of waitpoint tokens: values that operators look at."""
 
 from __future__ import annotations
 
@@ -56,3 +56,28 @@ class LaneInfo:
     workers: int
     slots: int
     held: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitpointKey:
+    """A key that waitpoint tokens are made or checked with; never its secret."""
+
+    kid: str
+    current: bool
+    """Whether new tokens are made with it."""
+    create_time: datetime | None
+    expire_time: datetime | None
+    """End of its grace; None for the current one."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRotation:
+    """What came of a rotation."""
+
+    kid: str
+    """The key that new tokens are made with from now on."""
+    previous_kid: str
+    changed: bool
+    """False when it was the current one already."""
+    dropped: int
+    """Keys past their grace that were removed."""

@@ -9,12 +9,15 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from flowfabric import _codec
+from flowfabric._condition import condition_from
+from flowfabric._event import Event, EventFamily, EventPage
 from flowfabric._execution import (
     Backoff,
     CancelRequest,
     Duration,
     Execution,
     Failure,
+    FrameClass,
     FrameKind,
     Lease,
     LeaseRecord,
@@ -25,15 +28,48 @@ from flowfabric._execution import (
     Spec,
     State,
     StateVector,
+    Step,
+    Summary,
 )
-from flowfabric._operator import LaneInfo, PoolInfo, QueueInfo, WorkerInfo
+from flowfabric._operator import KeyRotation, LaneInfo, PoolInfo, QueueInfo, WaitpointKey, WorkerInfo
+from flowfabric._signal import Delivery, Signal, SignalEffect, SignalSpec
+from flowfabric._suspension import Resumption, Suspension, Wait, Waitpoint
 from flowfabric_api.execution.v1 import execution_pb2 as pb
+from flowfabric_api.journal.v1 import journal_pb2 as journal_pb
 from flowfabric_api.operator.v1 import operator_pb2 as operator_pb
 from flowfabric_api.output.v1 import output_pb2 as output_pb
+from flowfabric_api.subscription.v1 import subscription_pb2 as subscription_pb
+from flowfabric_api.suspension.v1 import suspension_pb2 as suspension_pb
 
 STATES = {getattr(pb, f"PUBLIC_STATE_{state.name}"): state for state in State}
 KINDS: dict[int, FrameKind] = {kind.value: kind for kind in FrameKind}
+CLASSES: dict[int, FrameClass] = {each.value: each for each in FrameClass}
+FAMILIES: dict[int, EventFamily] = {family.value: family for family in EventFamily}
 STATE_NUMBERS = {state: number for number, state in STATES.items()}
+EFFECTS = {getattr(suspension_pb, f"SIGNAL_EFFECT_{effect.name}"): effect for effect in SignalEffect}
+ON_TIMEOUT: dict[int, str] = {
+    suspension_pb.TIMEOUT_BEHAVIOUR_FAIL: "fail",
+    suspension_pb.TIMEOUT_BEHAVIOUR_CANCEL: "cancel",
+    suspension_pb.TIMEOUT_BEHAVIOUR_EXPIRE: "expire",
+    suspension_pb.TIMEOUT_BEHAVIOUR_AUTO_RESUME: "resume",
+    suspension_pb.TIMEOUT_BEHAVIOUR_ESCALATE: "escalate",
+}
+ENTRY_KINDS: dict[int, str] = {
+    getattr(journal_pb, f"ENTRY_KIND_{word.upper()}"): word
+    for word in ("step", "wait", "sleep", "value", "waitpoint")
+}
+ENTRY_STATES: dict[int, str] = {
+    getattr(journal_pb, f"ENTRY_STATE_{word.upper()}"): word
+    for word in ("running", "waiting", "done", "failed")
+}
+NUMBERS_OF_A_POLICY = (
+    "max_attempts",
+    "max_reclaims",
+    "max_replays",
+    "output_max_frames",
+    "output_max_bytes",
+    "summary_max_bytes",
+)
 
 
 def seconds(duration: Duration) -> float:
@@ -100,10 +136,10 @@ def put_start_time(target: pb.ExecutionSpec, spec: Spec) -> None:
 
 def put_policy(target: pb.Policy, policy: Policy) -> None:
     """Writes what the policy names and leaves the rest to the engine."""
-    for name in ("max_attempts", "max_reclaims", "max_replays", "output_max_frames", "output_max_bytes"):
+    for name in NUMBERS_OF_A_POLICY:
         if (value := getattr(policy, name)) is not None:
             setattr(target, name, value)
-    for name in ("attempt_timeout", "reclaim_delay", "retention"):
+    for name in ("attempt_timeout", "reclaim_delay", "retention", "best_effort_ttl"):
         put_duration(getattr(target, name), getattr(policy, name))
     target.retryable_categories.extend(policy.retryable_categories)
     target.non_retryable_categories.extend(policy.non_retryable_categories)
@@ -143,6 +179,8 @@ def policy_from(message: pb.Policy) -> Policy:
         retention=length("retention"),
         output_max_frames=number("output_max_frames"),
         output_max_bytes=number("output_max_bytes"),
+        summary_max_bytes=number("summary_max_bytes"),
+        best_effort_ttl=length("best_effort_ttl"),
     )
 
 
@@ -204,6 +242,10 @@ def execution_from(message: pb.Execution) -> Execution:
         cancel=cancel_from(message.cancel) if message.HasField("cancel") else None,
         result_bytes=message.result_bytes,
         output_frames=message.output_frames,
+        suspension=suspension_from(message.suspension),
+        steps=tuple(map(step_from, message.steps)),
+        steps_total=message.steps_total,
+        summary_version=message.summary_version,
     )
 
 
@@ -245,7 +287,14 @@ def frame_from(message: output_pb.OutputFrame) -> OutputFrame:
     """A frame; one of an unknown kind counts as an event."""
     kind = KINDS.get(message.kind, FrameKind.EVENT)
     return OutputFrame(
-        message.cursor, message.attempt, message.number, kind, message.data, read_time(message, "time")
+        message.cursor,
+        message.attempt,
+        message.number,
+        kind,
+        message.data,
+        read_time(message, "time"),
+        CLASSES.get(message.frame_class, FrameClass.DURABLE),
+        message.version,
     )
 
 
@@ -279,3 +328,154 @@ def lane_from(message: operator_pb.Lane) -> LaneInfo:
     return LaneInfo(
         message.lane, tuple(queues), message.waiting, message.workers, message.slots, message.held
     )
+
+
+def put_signal(request: suspension_pb.DeliverSignalRequest, spec: SignalSpec) -> None:
+    """Writes everything a sender decides about a signal."""
+    request.waitpoint_id = spec.waitpoint_id
+    request.token = spec.token
+    request.name = spec.name
+    request.payload = _codec.encode(spec.payload)
+    request.category = spec.category
+    request.correlation_id = spec.correlation_id
+    request.idempotency_key = spec.idempotency_key
+    put_duration(request.idempotency_ttl, spec.idempotency_ttl)
+    put_duration(request.resume_delay, spec.resume_delay)
+
+
+def delivery_from(message: suspension_pb.DeliverSignalResponse) -> Delivery:
+    """The answer to a signal; an effect of a newer engine counts as kept."""
+    effect = EFFECTS.get(message.effect, SignalEffect.UNMATCHED)
+    return Delivery(message.number, effect, message.duplicate)
+
+
+def signal_from(message: suspension_pb.Signal) -> Signal:
+    """A signal that was delivered."""
+    return Signal(
+        message.number,
+        message.waitpoint,
+        message.name,
+        message.category,
+        message.source,
+        message.correlation_id,
+        message.payload,
+        read_time(message, "time"),
+    )
+
+
+def waitpoint_from(message: suspension_pb.Waitpoint) -> Waitpoint:
+    """A waitpoint."""
+    return Waitpoint(
+        waitpoint_id=message.waitpoint_id,
+        name=message.name,
+        single_use=message.use == suspension_pb.WAITPOINT_USE_SINGLE,
+        state=message.state,
+        recipient=message.recipient,
+        token=message.token,
+        callback_path=message.callback_path,
+        callback_url=message.callback_url,
+        kid=message.kid,
+        create_time=read_time(message, "create_time"),
+        expire_time=read_time(message, "expire_time"),
+        signals=message.signals,
+        fingerprint=message.fingerprint,
+    )
+
+
+def suspension_from(message: suspension_pb.Suspension) -> Suspension | None:
+    """A suspension; None for the one of an execution that never suspended."""
+    if not message.number:
+        return None
+    return Suspension(
+        message.number,
+        message.reason_code,
+        message.state,
+        message.ending,
+        read_time(message, "suspend_time"),
+        read_time(message, "due_time"),
+        tuple(map(wait_from, message.waits)),
+        tuple(map(waitpoint_from, message.waitpoints)),
+    )
+
+
+def wait_from(message: suspension_pb.WaitState) -> Wait:
+    """A wait and how far it is."""
+    return Wait(
+        message.name,
+        condition_from(message.condition),
+        message.satisfied,
+        tuple(message.signals),
+        read_time(message, "due_time"),
+        ON_TIMEOUT.get(message.on_timeout, "fail"),
+        message.escalated,
+    )
+
+
+def resumption_from(message: suspension_pb.Resumption) -> Resumption:
+    """Why the holder of a lease runs again."""
+    return Resumption(message.suspension, message.ending, tuple(map(signal_from, message.signals)))
+
+
+def step_from(message: journal_pb.Step) -> Step:
+    """Something that a handler has recorded."""
+    failure = message.failure
+    return Step(
+        message.key,
+        ENTRY_KINDS.get(message.kind, "step"),
+        message.name,
+        ENTRY_STATES.get(message.state, "running"),
+        message.runs,
+        message.uncertain,
+        Failure(failure.type, failure.message, failure.category) if message.HasField("failure") else None,
+        read_time(message, "start_time"),
+        read_time(message, "end_time"),
+        read_time(message, "due_time"),
+        message.data_bytes,
+    )
+
+
+def summary_from(message: output_pb.Summary) -> Summary | None:
+    """A summary; None when there is none."""
+    if not message.version:
+        return None
+    return Summary(message.document, message.version, message.cursor, read_time(message, "update_time"))
+
+
+def event_page_from(message: subscription_pb.SubscribeResponse) -> EventPage:
+    """Some events, and where to go on."""
+    return EventPage(
+        tuple(map(event_from, message.events)),
+        message.cursor.cursor,
+        message.fell_off,
+        tuple(message.partitions_fell_off),
+    )
+
+
+def event_from(message: subscription_pb.Event) -> Event:
+    """An event."""
+    return Event(
+        message.event_id,
+        FAMILIES.get(message.family, EventFamily.LIFECYCLE),
+        message.name,
+        message.execution_id,
+        message.state,
+        message.attempt,
+        message.epoch,
+        message.namespace,
+        message.lane,
+        message.kind,
+        message.detail,
+        read_time(message, "time"),
+    )
+
+
+def key_from(message: operator_pb.WaitpointKey) -> WaitpointKey:
+    """A key, never its secret."""
+    return WaitpointKey(
+        message.kid, message.current, read_time(message, "create_time"), read_time(message, "expire_time")
+    )
+
+
+def rotation_from(message: operator_pb.RotateWaitpointKeyResponse) -> KeyRotation:
+    """What came of a rotation."""
+    return KeyRotation(message.kid, message.previous_kid, message.changed, message.dropped)

@@ -15,7 +15,8 @@ from typing import Any
 
 import typer
 
-from flowfabric._execution import Execution, FrameKind
+from flowfabric._event import EventFamily
+from flowfabric._execution import Execution, FrameClass, FrameKind
 
 
 def document(value: Any) -> Any:
@@ -36,7 +37,7 @@ def document(value: Any) -> Any:
 def scalar(value: Any) -> Any:
     """A single value as JSON has it."""
     match value:
-        case FrameKind():
+        case FrameKind() | FrameClass() | EventFamily():
             return value.name.lower()
         case Enum():
             return value.value

@@ -12,8 +12,14 @@ from grpc_status import rpc_status
 
 from flowfabric_api.execution.v1 import execution_pb2 as execution_pb
 from flowfabric_api.execution.v1 import execution_pb2_grpc as execution_grpc
+from flowfabric_api.operator.v1 import operator_pb2 as operator_pb
 from flowfabric_api.operator.v1 import operator_pb2_grpc as operator_grpc
+from flowfabric_api.output.v1 import output_pb2 as output_pb
 from flowfabric_api.output.v1 import output_pb2_grpc as output_grpc
+from flowfabric_api.subscription.v1 import subscription_pb2 as subscription_pb
+from flowfabric_api.subscription.v1 import subscription_pb2_grpc as subscription_grpc
+from flowfabric_api.suspension.v1 import suspension_pb2 as suspension_pb
+from flowfabric_api.suspension.v1 import suspension_pb2_grpc as suspension_grpc
 from flowfabric_api.worker.v1 import worker_pb2 as pb
 from flowfabric_api.worker.v1 import worker_pb2_grpc as worker_grpc
 
@@ -171,6 +177,8 @@ class ClientDoor(
     execution_grpc.ExecutionServiceServicer,
     output_grpc.OutputServiceServicer,
     operator_grpc.OperatorServiceServicer,
+    subscription_grpc.SubscriptionServiceServicer,
+    suspension_grpc.SuspensionServiceServicer,
 ):
     """Answers each method from a script of messages, lists of messages for streams, and statuses."""
 
@@ -206,14 +214,11 @@ def stream(name: str) -> Any:
     return answer
 
 
-for service in (execution_pb.DESCRIPTOR.services_by_name["ExecutionService"],):
-    for method in service.methods:
-        setattr(
-            ClientDoor, method.name, stream(method.name) if method.server_streaming else unary(method.name)
-        )
-for name in ("ReadOutput", "ListWorkers", "ListLanes"):
-    setattr(ClientDoor, name, unary(name))
-ClientDoor.TailOutput = stream("TailOutput")
+for module in (execution_pb, operator_pb, output_pb, subscription_pb, suspension_pb):
+    for service in module.DESCRIPTOR.services_by_name.values():
+        for method in service.methods:
+            answers = stream if method.server_streaming else unary
+            setattr(ClientDoor, method.name, answers(method.name))
 
 
 class FakeGateway:
@@ -235,6 +240,8 @@ class FakeGateway:
         execution_grpc.add_ExecutionServiceServicer_to_server(self.client, self._server)
         output_grpc.add_OutputServiceServicer_to_server(self.client, self._server)
         operator_grpc.add_OperatorServiceServicer_to_server(self.client, self._server)
+        subscription_grpc.add_SubscriptionServiceServicer_to_server(self.client, self._server)
+        suspension_grpc.add_SuspensionServiceServicer_to_server(self.client, self._server)
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         await self._server.start()
 

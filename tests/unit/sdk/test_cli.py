@@ -110,6 +110,8 @@ def test_a_document_says_how_its_bytes_are_written() -> None:
         "kind": "stdout",
         "data": "text",
         "time": "2030-01-01T12:00:00+00:00",
+        "frame_class": "durable",
+        "version": 0,
     }
     assert document(OutputFrame("1-0", 1, 2, FrameKind.EVENT, b"\xff", None))["data_base64"] == "/w=="
 
