@@ -34,6 +34,9 @@ class ServiceSettings(BaseSettings):
     """Connect to Valkey with TLS."""
     cluster: bool = False
     """Valkey is a cluster."""
+    store_timeout_ms: int = Field(10_000, ge=100)
+    """A connection to Valkey on which nothing comes back for so long, while calls wait, is given up. Calls
+    that may be repeated go on with the next one."""
     partitions: int = Field(64, ge=1, le=4096)
     """Number of partitions. Fixed by the first process that ever starts; a mismatch refuses to start."""
     wait_replicas: int = Field(0, ge=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import urllib.request
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from flowfabric import Policy, State
 from flowfabric._stack import ServiceProcess
 from tests.e2e.history import read_events
-from tests.e2e.load import FRAMES, open_load
+from tests.e2e.load import FRAMES, SHORT_LEASES, open_load
 from tests.e2e.waiting import eventually, until_state, until_terminal
 
 pytestmark = pytest.mark.timeout(180)
@@ -187,3 +188,28 @@ async def owned(process: ServiceProcess) -> int:
         if line.startswith('ff_scanner_owned_partitions{scanner="lease_expiry"}'):
             return int(float(line.split()[-1]))
     return 0
+
+
+async def test_a_valkey_that_is_stopped_for_longer_than_anybody_waits_costs_nothing_but_time(
+    tmp_path: Path,
+) -> None:
+    env = SHORT_LEASES | {"FF_STORE_TIMEOUT_MS": "500"}
+    async with open_load(tmp_path, gateways=2, env=env) as load:
+        await load.start_workers(2)
+        await load.submit(300)
+        await load.reach(100)
+
+        os.kill(load.valkey.pid, signal.SIGSTOP)
+        more = asyncio.create_task(load.submit(50))
+
+        async def have_all_noticed() -> bool:
+            return all(
+                any("store_silent" in line for line in process.lines)
+                for process in load.stack.processes.values()
+            )
+
+        await eventually(have_all_noticed)
+        os.kill(load.valkey.pid, signal.SIGCONT)
+        await more
+
+        await load.check()

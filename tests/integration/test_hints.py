@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
@@ -128,8 +130,10 @@ async def test_a_superseded_worker_is_told_at_its_gateway(backend: ValkeyBackend
 
 @pytest.fixture
 async def durable(durable_valkey: ValkeyServer) -> AsyncIterator[Engine]:
+    """The engine on a Valkey of the test's own, which is soon taken for stopped."""
+    host, port = durable_valkey.host, durable_valkey.port
     backend = await open_backend(
-        ServiceSettings(host=durable_valkey.host, port=durable_valkey.port, partitions=PARTITIONS)
+        ServiceSettings(host=host, port=port, partitions=PARTITIONS, store_timeout_ms=300)
     )
     yield Engine(backend)
     await backend.close()
@@ -151,6 +155,25 @@ async def test_channels_are_subscribed_again_after_a_restart(
 
     assert (await sharded.heard.get()).endswith(b" default/main/")
     assert await plain.heard.get() == b"opened"
+
+
+async def test_channels_are_subscribed_again_after_a_stop_that_closed_nothing(
+    durable: Engine, durable_valkey: ValkeyServer
+) -> None:
+    await listening(durable.backend)
+    before, later, gaps = Ear(), Ear(), Gaps(durable.backend)
+    await durable.backend.hints.listen(keys.wake_channel(3), before)
+
+    os.kill(durable_valkey.pid, signal.SIGSTOP)
+    await gaps.next()  # the socket was given up, and so was one that opened since
+    await durable.backend.hints.listen(keys.wake_channel(4), later)
+    os.kill(durable_valkey.pid, signal.SIGCONT)
+    await gaps.next()
+    await durable.create(3)
+    await durable.create(4)
+
+    assert (await before.heard.get()).endswith(b" default/main/")
+    assert (await later.heard.get()).endswith(b" default/main/")
 
 
 async def test_what_is_asked_for_while_valkey_is_away_is_subscribed_later(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
@@ -175,6 +177,46 @@ async def test_a_claim_is_not_repeated_when_the_connection_breaks(
 
     assert refused.value.code is ErrorCode.STORE_UNAVAILABLE
     assert refused.value.retry_after_ms > 0
+
+
+@pytest.fixture
+async def hasty(durable_valkey: ValkeyServer) -> AsyncIterator[Engine]:
+    """The engine on a Valkey of the test's own, which is soon taken for stopped."""
+    backend = await open_backend(settings_of(durable_valkey, store_timeout_ms=200))
+    yield Engine(backend)
+    await backend.close()
+
+
+async def test_calls_on_a_stopped_valkey_are_repeated_until_it_goes_on(
+    hasty: Engine, durable_valkey: ValkeyServer
+) -> None:
+    await hasty.create()
+    os.kill(durable_valkey.pid, signal.SIGSTOP)
+    items = [new(number % PARTITIONS) for number in range(1, 100)]
+    calls = [asyncio.ensure_future(hasty.create_many(item)) for item in items]
+
+    with pytest.raises(EngineError, match="nothing came back") as refused:
+        await hasty.claim()
+    assert refused.value.code is ErrorCode.STORE_UNAVAILABLE
+    os.kill(durable_valkey.pid, signal.SIGCONT)
+
+    assert [one for call in calls for one in await call] == [item.execution_id for item in items]
+    page = await hasty.backend.execution_list(ListQuery("default", page_size=1000))
+    assert len(page.records) == 100, "none is lost, none is there twice"
+
+
+async def test_a_stopped_valkey_ends_the_patience_of_a_call(durable_valkey: ValkeyServer) -> None:
+    endpoint = Endpoint(durable_valkey.host, durable_valkey.port, timeout_s=0.1)
+    client = StoreClient(endpoint, assemble(), patience_s=0)
+    assert await client.fcall("queue_ready", keys.anchor(0)) == []
+    os.kill(durable_valkey.pid, signal.SIGSTOP)
+
+    with pytest.raises(EngineError) as refused:
+        await client.fcall("queue_ready", keys.anchor(0))
+
+    assert refused.value.code is ErrorCode.STORE_UNAVAILABLE
+    client.close()
+    os.kill(durable_valkey.pid, signal.SIGCONT)
 
 
 async def test_patience_ends(durable_valkey: ValkeyServer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import cast
 
 import hiredis
@@ -36,8 +37,10 @@ class StoreClient:
         wait_timeout_ms: int = 1000,
         patience_s: float = 15.0,
     ) -> None:
+        # WAIT is silent for as long as it waits, which says nothing against the node.
+        waiting = replace(endpoint, timeout_s=endpoint.timeout_s + wait_timeout_ms / 1000)
         self._topology: Topology = Cluster(endpoint) if cluster else SingleNode(endpoint)
-        self._durable: Topology = Cluster(endpoint) if cluster else SingleNode(endpoint)
+        self._durable: Topology = Cluster(waiting) if cluster else SingleNode(waiting)
         self._is_cluster = cluster
         self._library = library
         self._names = {name: library.function(name) for name in library.functions}
@@ -56,7 +59,7 @@ class StoreClient:
         """Calls a function on the node of `key`. Raises STORE_UNAVAILABLE after the store's patience.
 
         `repeatable=False` is for calls whose repeat would do the work twice: they fail at once when
-        the connection breaks under them.
+        the connection breaks under them, as one does that Valkey is silent on.
         """
         self.calls += 1
         command = ("FCALL", self._names[function], *self._declared(key), *args)

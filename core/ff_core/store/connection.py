@@ -4,6 +4,11 @@ Why not redis-py's connection: measured on 2 cores, 64 tasks calling HSET throug
 `send_packed_command` / `read_response` cost 18 us of this process a call (33 k/s) and 73 us one at a
 time; the same through hiredis on an `asyncio.Protocol` costs 3.4 us (129 k/s) and 13 us. The calls made
 in one turn of the loop leave as one write, so the pipeline is a property of the connection.
+
+Silence. A Valkey that is stopped still accepts and acknowledges: only the missing answers tell. While any is
+awaited each socket looks a few times within its timeout whether something came, and is given up when nothing
+did. It counts looks instead of asking the clock, because a process that was itself stopped finds the time
+gone by and the answers not read yet.
 """
 
 from __future__ import annotations
@@ -13,12 +18,20 @@ import socket
 import ssl
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import hiredis
+import structlog
+from prometheus_client import Counter as Metric
 from redis.crc import key_slot
 
+log = structlog.get_logger()
+
+SILENT = Metric("ff_store_silent_total", "Connections to Valkey given up because nothing came back")
+
+#: Looks within the timeout of a connection; it is given up at the next.
+LOOKS = 4
 #: Longest time to connect, and longest that what was sent may go unanswered by the other machine: one that
 #: died, or was cut off, sends no reset, and calls must fail within the patience of their callers.
 CONNECT_S = 5
@@ -34,17 +47,18 @@ class ConnectionLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a node listens and how to log in."""
+    """Where a node listens, how to log in, and how long it may be silent when asked."""
 
     host: str
     port: int
     username: str = ""
     password: str = ""
     tls: bool = False
+    timeout_s: float = 10.0
 
     def at(self, host: str, port: int) -> Endpoint:
         """Another node with the same login."""
-        return Endpoint(host, port, self.username, self.password, self.tls)
+        return replace(self, host=host, port=port)
 
 
 def _pack(command: tuple[Argument, ...]) -> bytes:
@@ -53,13 +67,23 @@ def _pack(command: tuple[Argument, ...]) -> bytes:
 
 
 class _Socket(asyncio.Protocol):
-    """Feeds replies to a callback; batches what is sent in one turn of the loop."""
+    """Feeds replies to a callback; batches what is sent in one turn of the loop; notices silence."""
 
     def __init__(
-        self, on_reply: Callable[[Reply], None], on_lost: Callable[[Exception | None], None]
+        self,
+        timeout_s: float,
+        on_reply: Callable[[Reply], None],
+        on_lost: Callable[[Exception | None], None],
+        is_awaiting: Callable[[], bool],
     ) -> None:
+        self._timeout_s = timeout_s
         self._on_reply = on_reply
         self._on_lost = on_lost
+        self._is_awaiting = is_awaiting
+        self._quiet = 0
+        """Looks since something came."""
+        self._watch: asyncio.TimerHandle | None = None
+        self._given_up: Exception | None = None
         self._reader = hiredis.Reader()
         self._out: list[bytes] = []
         self._loop = asyncio.get_running_loop()
@@ -67,9 +91,11 @@ class _Socket(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        _watch(transport.get_extra_info("socket"))
+        _keep_alive(transport.get_extra_info("socket"))
+        self._look_later()
 
     def data_received(self, data: bytes) -> None:
+        self._quiet = 0
         reader = self._reader
         reader.feed(data)
         while (reply := reader.gets()) is not False:
@@ -77,7 +103,9 @@ class _Socket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self._on_lost(exc)
+        if self._watch is not None:
+            self._watch.cancel()
+        self._on_lost(exc or self._given_up)
 
     def send(self, command: bytes) -> None:
         if not self._out:
@@ -88,13 +116,36 @@ class _Socket(asyncio.Protocol):
         out, self._out = self._out, []
         if self._transport is not None:
             self._transport.writelines(out) if len(out) > 1 else self._transport.write(out[0])
+            if self._watch is None:
+                self._look_later()
+
+    def _look_later(self) -> None:
+        self._watch = self._loop.call_later(self._timeout_s / LOOKS, self._look)
+
+    def _look(self) -> None:
+        """Gives up when nothing came for too many looks; rests while nothing is awaited."""
+        self._watch = None
+        if self._transport is None:
+            return
+        if not self._is_awaiting():
+            self._quiet = 0
+            return
+        self._quiet += 1
+        if self._quiet <= LOOKS:
+            self._look_later()
+            return
+        SILENT.inc()
+        log.warning("store_silent", peer=self._transport.get_extra_info("peername"), seconds=self._timeout_s)
+        self._given_up = TimeoutError(f"nothing came back for {self._timeout_s:g} s")
+        # Not `close`, which waits until all that was written has left.
+        self._transport.abort()
 
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
 
 
-def _watch(peer: socket.socket) -> None:
+def _keep_alive(peer: socket.socket) -> None:
     """Has the kernel notice a peer that fell silent, also while it is asked nothing."""
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     options = {"TCP_KEEPIDLE": 3, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": SILENT_S * 1000}
@@ -113,16 +164,17 @@ async def _open(endpoint: Endpoint, protocol: _Socket) -> None:
 class Connection:
     """Request and reply: every call gets a future, replies come in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, timeout_s: float) -> None:
         self._waiting: deque[asyncio.Future[Reply]] = deque()
         self._loop = asyncio.get_running_loop()
-        self._socket = _Socket(self._on_reply, self._on_lost)
+        self._socket = _Socket(timeout_s, self._on_reply, self._on_lost, lambda: bool(self._waiting))
         self.is_open = False
 
     @classmethod
     async def open(cls, endpoint: Endpoint) -> Connection:
-        """Connects and logs in. Raises OSError, or hiredis.ReplyError when the login is refused."""
-        connection = cls()
+        """Connects and logs in. Raises OSError, ConnectionLost, or hiredis.ReplyError when the login is
+        refused."""
+        connection = cls(endpoint.timeout_s)
         await _open(endpoint, connection._socket)
         connection.is_open = True
         if endpoint.password:
@@ -164,12 +216,18 @@ class Subscription:
     """A socket that listens: messages go to one callback until it is lost, channels that this node
     does not serve, or serves no more, to the other."""
 
-    def __init__(self, on_message: Callable[[str, bytes], None], on_dropped: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        timeout_s: float,
+        on_message: Callable[[str, bytes], None],
+        on_dropped: Callable[[str], None],
+    ) -> None:
         self._on_message = on_message
         self._on_dropped = on_dropped
-        self._socket = _Socket(self._on_reply, self._on_lost)
+        self._socket = _Socket(timeout_s, self._on_reply, self._on_lost, self._ping)
         self._unconfirmed: dict[str, asyncio.Future[None]] = {}
-        self._channels: set[str] = set()
+        self.channels: set[str] = set()
+        """Asked for here, and not known to be served elsewhere."""
         self._leaving: Counter[str] = Counter()
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -181,7 +239,7 @@ class Subscription:
         on_dropped: Callable[[str], None],
     ) -> Subscription:
         """Connects and logs in. Raises OSError."""
-        subscription = cls(on_message, on_dropped)
+        subscription = cls(endpoint.timeout_s, on_message, on_dropped)
         await _open(endpoint, subscription._socket)
         if endpoint.password:
             subscription.send("AUTH", endpoint.username or "default", endpoint.password)
@@ -198,7 +256,7 @@ class Subscription:
         """
         loop = asyncio.get_running_loop()
         confirmed = []
-        self._channels.update(channels)
+        self.channels.update(channels)
         for channel in channels:
             # Who subscribes to what another is about to waits for the same answer.
             confirmed.append(self._unconfirmed.setdefault(channel, loop.create_future()))
@@ -210,14 +268,19 @@ class Subscription:
 
     def unsubscribe(self, channel: str) -> None:
         """Drops a sharded channel, if it is one of this socket's."""
-        if channel in self._channels:
-            self._channels.discard(channel)
+        if channel in self.channels:
+            self.channels.discard(channel)
             self._leaving[channel] += 1
             self.send("SUNSUBSCRIBE", channel)
 
     def close(self) -> None:
         """Closes the socket."""
         self._socket.close()
+
+    def _ping(self) -> bool:
+        """Whoever only listens has to ask for something to be awaited."""
+        self.send("PING")
+        return True
 
     def _on_reply(self, reply: Reply) -> None:
         if isinstance(reply, hiredis.ReplyError):
@@ -236,7 +299,7 @@ class Subscription:
         if word == "MOVED":
             slot = int(rest.split()[0])
             for channel in [one for one in self._unconfirmed if key_slot(one.encode()) == slot]:
-                self._channels.discard(channel)
+                self.channels.discard(channel)
                 self._settle(channel)
                 self._on_dropped(channel)
         elif self._unconfirmed:
@@ -245,7 +308,7 @@ class Subscription:
     def _leave(self, channel: str) -> None:
         """As we asked, though it may have a new listener since; or because its slot moved away."""
         if channel not in self._leaving:
-            self._channels.discard(channel)
+            self.channels.discard(channel)
             self._on_dropped(channel)
             return
         self._leaving[channel] -= 1

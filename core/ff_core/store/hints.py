@@ -99,30 +99,33 @@ class Hints:
 
     async def _keep(self, node: Node) -> None:
         """Holds the socket of a node open and its channels subscribed."""
-        pause, first = 0.05, True
+        pause, first, held = 0.05, True, set[str]()
         while not self._closed:
             try:
                 socket = await Subscription.open(node.endpoint, self._deliver, self._on_dropped)
             except OSError:
-                if not await self._serves(node):
-                    del self._keepers[node]
-                    self._move(self._listeners)
-                    return
-                await asyncio.sleep(pause)
                 pause = min(pause * 2, 1.0)
-                continue
-            pause = 0.05
-            await self._resubscribe(node, socket)
-            if not first:
-                log.info("hints_resubscribed", port=node.endpoint.port)
-            first = False
-            self._tell_gap()
-            try:
-                await socket.lost
-            finally:
-                self._sockets.pop(node, None)
-                socket.close()
+            else:
+                pause = 0.05
+                await self._hold(node, socket, held, is_first=first)
+                first, held = False, socket.channels
+            if not await self._serves(node):  # it died, or is as good as dead, and another took its place
+                del self._keepers[node]
+                self._move(self._listeners)
+                return
             await asyncio.sleep(pause)
+
+    async def _hold(self, node: Node, socket: Subscription, held: set[str], *, is_first: bool) -> None:
+        """Has a socket subscribed until it is lost; `held` is what the one before it was subscribed to."""
+        await self._resubscribe(node, socket, held)
+        if not is_first:
+            log.info("hints_resubscribed", port=node.endpoint.port)
+        self._tell_gap()
+        try:
+            await socket.lost
+        finally:
+            self._sockets.pop(node, None)
+            socket.close()
 
     async def _serves(self, node: Node) -> bool:
         """Whether the node still has a place in the cluster; while nobody can say, it has."""
@@ -131,12 +134,14 @@ class Hints:
         except (ConnectionLost, EngineError):
             return True
 
-    async def _resubscribe(self, node: Node, socket: Subscription) -> None:
+    async def _resubscribe(self, node: Node, socket: Subscription, held: set[str]) -> None:
         mine: dict[bool, list[str]] = {True: [], False: []}
         for channel, sharded in list(self._sharded.items()):
             with contextlib.suppress(ConnectionLost, EngineError):
                 if await self._topology.node_of(channel) is node:
                     mine[sharded].append(channel)
+                elif channel in held:
+                    self._on_dropped(channel)
         self._sockets[node] = socket
         for sharded, channels in mine.items():
             if channels:

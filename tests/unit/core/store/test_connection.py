@@ -1,16 +1,18 @@
-"""A peer that falls silent: a machine that died sends no reset, so the socket itself has to notice."""
+"""A peer that falls silent: a machine that died sends no reset, and a process that is stopped still
+acknowledges, so the socket itself has to notice."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import uvloop
 
 from ff_core.store import connection
-from ff_core.store.connection import Connection, Endpoint
+from ff_core.store.connection import LOOKS, Connection, ConnectionLost, Endpoint, Subscription
 
 
 async def options(endpoint: Endpoint) -> tuple[int, int]:
@@ -43,3 +45,120 @@ async def test_a_connection_that_does_not_come_about_is_given_up(monkeypatch: py
 
     with pytest.raises(TimeoutError):
         await Connection.open(Endpoint("127.0.0.1", 1))
+
+
+class Transport(asyncio.Transport):
+    """A socket to a peer that the test plays."""
+
+    def __init__(self, owner: Connection | Subscription) -> None:
+        super().__init__({"socket": socket.socket(), "peername": ("127.0.0.1", 1)})
+        self.written = b""
+        self.is_aborted = False
+        self._protocol = owner._socket
+        self._protocol.connection_made(self)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += data
+
+    def writelines(self, list_of_data: object) -> None:
+        for data in list_of_data:  # type: ignore[attr-defined]
+            self.write(data)
+
+    def abort(self) -> None:
+        self.is_aborted = True
+        self._protocol.connection_lost(None)
+
+    def answer(self, data: bytes) -> None:
+        self._protocol.data_received(data)
+
+    def look(self, times: int = 1) -> None:
+        """What the socket's timer does."""
+        for _ in range(times):
+            self._protocol._look()
+
+    @property
+    def is_watched(self) -> bool:
+        return self._protocol._watch is not None
+
+    def __del__(self) -> None:
+        self.get_extra_info("socket").close()
+
+
+def connected() -> tuple[Connection, Transport]:
+    made = Connection(60)
+    transport = Transport(made)
+    made.is_open = True
+    return made, transport
+
+
+async def test_calls_on_a_connection_that_stays_silent_fail() -> None:
+    made, transport = connected()
+    calls = [made.call("PING") for _ in range(2)]
+    await asyncio.sleep(0)
+
+    transport.look(LOOKS)
+    assert not transport.is_aborted
+    transport.look()
+
+    assert transport.is_aborted
+    assert not made.is_open
+    for call in calls:
+        with pytest.raises(ConnectionLost, match="nothing came back for 60 s"):
+            await call
+
+
+async def test_a_connection_on_which_something_comes_back_is_kept() -> None:
+    made, transport = connected()
+    calls = [made.call("PING") for _ in range(3)]
+    await asyncio.sleep(0)
+
+    for data in (b"+PO", b"NG\r\n", b"+PONG\r\n"):
+        transport.look(LOOKS)
+        transport.answer(data)
+    transport.look(LOOKS)
+
+    assert not transport.is_aborted
+    assert [call.done() for call in calls] == [True, True, False]
+
+
+async def test_a_connection_that_is_asked_nothing_is_kept_and_not_looked_at() -> None:
+    made, transport = connected()
+    made.call("PING")
+    await asyncio.sleep(0)
+    transport.answer(b"+PONG\r\n")
+
+    transport.look(LOOKS + 1)
+    assert not transport.is_aborted
+    assert not transport.is_watched
+
+    made.call("PING")
+    await asyncio.sleep(0)
+    assert transport.is_watched
+
+
+async def test_who_only_listens_asks_and_gives_up_when_nothing_comes() -> None:
+    made = Subscription(60, lambda *_: None, lambda _: None)
+    transport = Transport(made)
+
+    for _ in range(3):
+        transport.look(LOOKS)
+        await asyncio.sleep(0)
+        assert transport.written.endswith(b"$4\r\nPING\r\n")
+        transport.answer(b"*2\r\n$4\r\npong\r\n$0\r\n\r\n")
+    assert not transport.is_aborted
+
+    transport.look(LOOKS + 1)
+    assert transport.is_aborted
+    assert made.lost.done()
+
+
+async def test_a_peer_that_swallows_everything_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        swallowing = Endpoint("127.0.0.1", listening.getsockname()[1], timeout_s=0.02)
+        made = await Connection.open(swallowing)
+
+        with pytest.raises(ConnectionLost, match="nothing came back"):
+            await made.call("SET", "key", "x" * (8 << 20))  # more than the kernel takes: it cannot leave
+
+        with pytest.raises(ConnectionLost, match="nothing came back"):
+            await Connection.open(replace(swallowing, password="secret"))
