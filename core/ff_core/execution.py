@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ff_core import keys
+from ff_core.journal import JournalEntry
 from ff_core.state import State
 
 
@@ -78,6 +79,9 @@ class ExecutionRecord:
     tags: dict[str, str]
     history: list[tuple[int, dict[str, Any]]]
     """Epoch and record of each ended lease, oldest first; empty unless asked for."""
+    steps: list[JournalEntry] = field(default_factory=list)
+    """The newest of its journal without their data, oldest first; they come with the history."""
+    steps_total: int = 0
 
     @property
     def state(self) -> State:
