@@ -24,8 +24,6 @@ class NewFrame:
     kind: int
     data: bytes
     frame_class: FrameClass = FrameClass.DURABLE
-    null_paths: tuple[str, ...] = ()
-    """JSON pointers set to null after the patch of a summary."""
 
 
 @dataclass(slots=True)
@@ -38,14 +36,14 @@ class Appended:
 
 @dataclass(slots=True)
 class StoredFrame:
-    """A frame on its way out; `close` is set in the marker that ends the stream."""
+    """A frame on its way out."""
 
     cursor: str
     attempt: int
     number: int
     kind: int
     data: bytes
-    close: str = ""
+    """Of a summary the whole document."""
     frame_class: FrameClass = FrameClass.DURABLE
     version: int = 0
     """Of a summary."""
@@ -53,7 +51,7 @@ class StoredFrame:
 
 @dataclass(frozen=True, slots=True)
 class OutputFilter:
-    """Which frames; an empty field matches all. The close marker passes any filter."""
+    """Which frames; an empty field matches all."""
 
     attempt: int = 0
     classes: frozenset[FrameClass] = frozenset()
@@ -70,6 +68,8 @@ class OutputPage:
     """Cursor of the last one looked at, also when nothing matched."""
     more: bool = False
     """There was more to look at."""
+    closed_at: str = ""
+    """Cursor of the marker that ends it; set when it ended, put out something, and all was read."""
 
 
 @dataclass(slots=True)

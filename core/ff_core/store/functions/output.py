@@ -1,19 +1,31 @@
-"""Wrappers of output.lua."""
+"""Wrappers of output.lua and summary.lua."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from ff_core import ids, keys
-from ff_core.errors import EngineError, ErrorCode
-from ff_core.output import Appended, NewFrame, OutputPage, StoredFrame
+from ff_core.errors import ErrorCode
+from ff_core.output import (
+    Appended,
+    FrameClass,
+    NewFrame,
+    OutputFilter,
+    OutputPage,
+    StoredFrame,
+    Summary,
+)
 from ff_core.store.connection import Argument
 from ff_core.store.functions.base import Functions, check, code_of, number, text
 
+#: Frames that one call looks at. More are asked for, so that no call holds up Valkey for long.
+SCAN_LIMIT = 1000
+EVERYTHING = OutputFilter()
+
 
 class OutputFunctions(Functions):
-    """Output streams."""
+    """Output of all classes."""
 
     async def output_append(self, lease: bytes, frames: Sequence[NewFrame]) -> Appended:
         """Appends frames of one lease in order, each once."""
@@ -22,30 +34,56 @@ class OutputFunctions(Functions):
             return Appended(0, ErrorCode.INVALID_ARGUMENT)
         args: list[Argument] = [lease]
         for frame in frames:
-            args += (frame.number, frame.kind, frame.data)
+            args += (frame.number, frame.frame_class.value, frame.kind, frame.data)
         reply = cast("list[Any]", await self.client.fcall("output_append", keys.anchor(partition), *args))
         return Appended(reply[1], code_of(reply[0]))
 
-    async def output_read(self, execution_id: str, after: str, count: int) -> OutputPage:
-        """Frames after a cursor. Raises EXECUTION_NOT_FOUND; INVALID_ARGUMENT for a malformed cursor."""
+    async def output_read(
+        self, execution_id: str, after: str, count: int, only: OutputFilter = EVERYTHING
+    ) -> OutputPage:
+        """Frames after a cursor. Raises EXECUTION_NOT_FOUND."""
         reply = await self.client.fcall(
-            "output_read", keys.anchor(self.partition_of(execution_id)), execution_id, after, count
+            "output_read",
+            keys.anchor(self.partition_of(execution_id)),
+            execution_id,
+            after,
+            count,
+            SCAN_LIMIT,
+            only.attempt,
+            _listed(only.classes),
+            _listed(only.kinds),
         )
-        state, *entries = check(reply, execution_id)
-        return OutputPage([_frame(text(cursor), fields) for cursor, fields in entries], text(state))
+        state, last, more, closed_at, *frames = check(reply, execution_id)
+        return OutputPage(
+            [_frame(frame) for frame in frames], text(state), text(last), bool(more), text(closed_at)
+        )
+
+    async def output_summary(self, execution_id: str) -> Summary | None:
+        """The rolling document, None when there is none. Raises EXECUTION_NOT_FOUND."""
+        reply = await self.client.fcall(
+            "output_summary", keys.anchor(self.partition_of(execution_id)), execution_id
+        )
+        found = check(reply, execution_id)
+        if not found:
+            return None
+        document, version, last = found
+        cursor = text(last)
+        return Summary(document, version, cursor, int(cursor.partition("-")[0]))
 
 
-def _frame(cursor: str, flat: Sequence[bytes]) -> StoredFrame:
-    fields = dict(zip(flat[::2], flat[1::2], strict=True))
-    if b"close" in fields:
-        return StoredFrame(cursor, 0, 0, 0, b"", close=text(fields[b"close"]))
-    try:
-        return StoredFrame(
-            cursor,
-            number(fields[b"attempt"]),
-            number(fields[b"number"]),
-            number(fields[b"kind"]),
-            fields[b"data"],
-        )
-    except KeyError as missing:
-        raise EngineError(ErrorCode.INTERNAL, f"output entry {cursor} has no {missing}") from missing
+def _listed(numbers: Iterable[int]) -> str:
+    """The form `,1,3,`, in which Lua finds a number; empty for none."""
+    return "".join(f",{each:d}" for each in sorted(numbers)) + ("," if numbers else "")
+
+
+def _frame(parts: Sequence[Any]) -> StoredFrame:
+    cursor, frame_class, attempt, place, kind, data, version = parts
+    return StoredFrame(
+        text(cursor),
+        number(attempt),
+        number(place),
+        number(kind),
+        data,
+        FrameClass(number(frame_class)),
+        version,
+    )

@@ -6,11 +6,11 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
-from ff_core.backend import EngineBackend
+from ff_core.backend import OutputBackend
 from ff_core.errors import invalid
-from ff_core.output import OutputPage, StoredFrame
+from ff_core.output import OutputFilter, OutputPage
 from ff_core.state import State
-from ff_core.wire.time import timestamp
+from ff_core.wire import output as wire
 from ff_gateway.watch import Watches
 from flowfabric_api.output.v1 import output_pb2 as pb
 from flowfabric_api.output.v1 import output_pb2_grpc
@@ -23,50 +23,55 @@ TAIL_PAGE = 256
 class OutputServicer(output_pb2_grpc.OutputServiceServicer):
     """The readers' door."""
 
-    def __init__(self, backend: EngineBackend, watches: Watches) -> None:
+    def __init__(self, backend: OutputBackend, watches: Watches) -> None:
         self._backend = backend
         self._watches = watches
 
     async def ReadOutput(self, request: pb.ReadOutputRequest, _context: Any) -> pb.ReadOutputResponse:
-        after, attempt = _cursor(request.after), _attempt(request.attempt)
+        after, only = _cursor(request.after), _filter(request)
         until = _place(_cursor(request.until, "until")) if request.until else None
         if request.page_size < 0:
             raise invalid("page_size", f"{request.page_size}; at least 0")
         count = min(request.page_size or 100, MAX_PAGE)
-        page = await self._backend.output_read(request.execution_id, after, count)
-        within = [frame for frame in page.frames if until is None or _place(frame.cursor) <= until]
-        reply = pb.ReadOutputResponse(next=within[-1].cursor if within else after)
-        for frame in within:
-            if not frame.close and attempt in (0, frame.attempt):
-                _add(reply.frames, frame)
-        if len(within) == len(page.frames) < count:
-            close = _close(page)
-            if close is not None:
-                reply.close.CopyFrom(close)
+        page = await self._read(request.execution_id, after, count, only)
+        reply = pb.ReadOutputResponse(next=page.next)
+        for frame in page.frames:
+            if until is None or _place(frame.cursor) <= until:
+                wire.add_frame(reply.frames, frame)
+        if until is not None and page.next and _place(page.next) > until:
+            reply.next = max(request.after, request.until, key=_place)
+        else:
+            _add_close(reply, page)
         return reply
 
     async def TailOutput(
         self, request: pb.TailOutputRequest, _context: Any
     ) -> AsyncIterator[pb.TailOutputResponse]:
-        after, attempt = _cursor(request.after), _attempt(request.attempt)
+        after, only = _cursor(request.after), _filter(request)
         async with self._watches.watch(request.execution_id) as news:
             while True:
-                page = await self._backend.output_read(request.execution_id, after, TAIL_PAGE)
+                page = await self._read(request.execution_id, after, TAIL_PAGE, only)
+                after = page.next
                 reply = pb.TailOutputResponse()
                 for frame in page.frames:
-                    after = frame.cursor
-                    if not frame.close and attempt in (0, frame.attempt):
-                        _add(reply.frames, frame)
-                is_through = len(page.frames) < TAIL_PAGE
-                close = _close(page) if is_through else None
-                if close is not None:
-                    reply.close.CopyFrom(close)
-                if reply.frames or close is not None:
+                    wire.add_frame(reply.frames, frame)
+                _add_close(reply, page)
+                if reply.frames or reply.HasField("close"):
                     yield reply
-                if close is not None:
+                if reply.HasField("close"):
                     return
-                if is_through:
+                if not page.more:
                     await self._watches.next(news)
+
+    async def GetSummary(self, request: pb.GetSummaryRequest, _context: Any) -> pb.Summary:
+        return wire.summary_message(await self._backend.output_summary(request.execution_id))
+
+    async def _read(self, execution_id: str, after: str, count: int, only: OutputFilter) -> OutputPage:
+        """A page that is empty only where there is nothing more; no call looks further than it should."""
+        page = await self._backend.output_read(execution_id, after, count, only)
+        while page.more and not page.frames:
+            page = await self._backend.output_read(execution_id, page.next, count, only)
+        return page
 
 
 def _cursor(cursor: str, field: str = "after") -> str:
@@ -77,27 +82,15 @@ def _cursor(cursor: str, field: str = "after") -> str:
 
 def _place(cursor: str) -> tuple[int, int]:
     """Cursors in the order of their frames."""
-    time, _, number = cursor.partition("-")
+    time, _, number = (cursor or "0-0").partition("-")
     return int(time), int(number)
 
 
-def _attempt(attempt: int) -> int:
-    if attempt < 0:
-        raise invalid("attempt", f"{attempt}; from 1, or 0 for all")
-    return attempt
+def _filter(request: pb.ReadOutputRequest | pb.TailOutputRequest) -> OutputFilter:
+    return wire.wanted(request.attempt, request.classes, request.kinds)
 
 
-def _close(page: OutputPage) -> pb.OutputClose | None:
-    """The end of a stream that was read to its end. An execution without output has no marker but a state."""
-    if not State(page.state).is_terminal:
-        return None  # replayed after an earlier marker: the stream goes on
-    if page.frames and page.frames[-1].close:
-        return pb.OutputClose(cursor=page.frames[-1].cursor, reason=page.frames[-1].close)
-    return pb.OutputClose(cursor="", reason=page.state)
-
-
-def _add(frames: Any, frame: StoredFrame) -> None:
-    message = frames.add(
-        cursor=frame.cursor, attempt=frame.attempt, number=frame.number, kind=frame.kind, data=frame.data
-    )
-    message.time.CopyFrom(timestamp(int(frame.cursor.partition("-")[0])))
+def _add_close(reply: pb.ReadOutputResponse | pb.TailOutputResponse, page: OutputPage) -> None:
+    """Says that it is over, when the execution is and all was read. Without output there is no cursor."""
+    if State(page.state).is_terminal and not page.more:
+        reply.close.CopyFrom(pb.OutputClose(cursor=page.closed_at, reason=page.state))
