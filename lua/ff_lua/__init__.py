@@ -21,6 +21,8 @@ SOURCES = (
     "claim.lua",
     "lease.lua",
     "outcome.lua",
+    "merge.lua",
+    "summary.lua",
     "output.lua",
     "timer.lua",
     "index.lua",
