@@ -11,7 +11,6 @@ from ff_core import ids
 from ff_core.capabilities import class_of
 from ff_core.errors import EngineError, ErrorCode, invalid
 from ff_core.lease import Answer, CancelNotice, Grant, Outcome, Verdict
-from ff_core.output import NewFrame
 from ff_core.suspension import Suspended
 from ff_core.wire import names
 from ff_core.wire.status import status_of, status_of_code
@@ -139,22 +138,6 @@ def progress(message: pb.ProgressReport) -> tuple[bytes, float | None, str | Non
         raise invalid("progress.percent", f"{percent}; 0 to 100")
     text = names.text(message.message, "progress.message", 1024) if message.HasField("message") else None
     return message.lease, percent, text
-
-
-def frames(messages: Sequence[pb.Frame], max_frame_bytes: int) -> list[NewFrame]:
-    """Checks frames: numbers that count up by one, data within the limit."""
-    found: list[NewFrame] = []
-    for message in messages:
-        if len(message.data) > max_frame_bytes:
-            raise EngineError(
-                ErrorCode.PAYLOAD_TOO_LARGE,
-                f"frames.data: {len(message.data)} bytes; at most {max_frame_bytes}",
-                field="frames.data",
-            )
-        if message.number < 1 or (found and message.number != found[-1].number + 1):
-            raise invalid("frames.number", f"{message.number}: counts up by one from 1")
-        found.append(NewFrame(message.number, message.kind, message.data))
-    return found
 
 
 def add_verdict(

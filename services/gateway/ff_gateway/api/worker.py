@@ -10,7 +10,7 @@ from ff_core.backend import EngineBackend
 from ff_core.errors import EngineError, ErrorCode, invalid
 from ff_core.lease import Answer, CancelNotice, Grant, Outcome
 from ff_core.output import Appended
-from ff_core.wire import names
+from ff_core.wire import names, output
 from ff_core.wire import worker as wire
 from ff_core.wire.status import status_of, status_of_code
 from ff_core.wire.time import duration, span_ms
@@ -53,7 +53,7 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
             yield await self._append(request.lease, request.frames)
 
     async def AppendOutput(self, request: pb.AppendOutputRequest, _context: Any) -> pb.StreamOutputResponse:
-        checked = wire.frames(request.frames, self._policy.max_output_frame_bytes)
+        checked = output.frames(request.frames, self._policy.max_output_frame_bytes)
         appended = await self._backend.output_append(request.lease, checked)
         if appended.error is not None:
             raise _refusal(appended.error, "lease", f"stored up to {appended.through}")
@@ -61,7 +61,7 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
 
     async def _append(self, lease: bytes, frames: Sequence[pb.Frame]) -> pb.StreamOutputResponse:
         try:
-            checked = wire.frames(frames, self._policy.max_output_frame_bytes)
+            checked = output.frames(frames, self._policy.max_output_frame_bytes)
             appended = await self._backend.output_append(lease, checked)
         except EngineError as error:
             if error.code.retryable:

@@ -137,23 +137,6 @@ def test_absent_progress_is_told_apart_from_zero_and_empty() -> None:
     assert wire.progress(pb.ProgressReport(lease=LEASE, percent=0, message="")) == (LEASE, 0, "")
 
 
-@pytest.mark.parametrize("numbers", [[0], [-1], [1, 1], [1, 3], [2, 1]])
-def test_frames_that_do_not_count_up_are_refused(numbers: list[int]) -> None:
-    with pytest.raises(EngineError) as refused:
-        wire.frames([pb.Frame(number=number) for number in numbers], 10)
-
-    assert refusal(refused) == ("INVALID_ARGUMENT", "frames.number")
-
-
-def test_a_frame_over_the_limit_is_refused() -> None:
-    assert wire.frames([pb.Frame(number=5, data=b"x" * 10)], 10)[0].data == b"x" * 10
-
-    with pytest.raises(EngineError) as refused:
-        wire.frames([pb.Frame(number=1, data=b"x" * 11)], 10)
-
-    assert refusal(refused) == ("PAYLOAD_TOO_LARGE", "frames.data")
-
-
 def test_a_grant_shows_what_its_lease_names() -> None:
     response = pb.SessionResponse()
 
