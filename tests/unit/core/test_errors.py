@@ -37,12 +37,8 @@ PYTHON_ONLY = frozenset(
 AWAITED = frozenset(
     {
         "EXECUTION_NOT_SUSPENDED",
-        "JOURNAL_FULL",
         "SIGNALS_FULL",
-        "STEP_MISMATCH",
-        "STEP_NOT_FOUND",
         "TOKEN_INVALID",
-        "WAITPOINTS_FULL",
         "WAITPOINT_CLOSED",
         "WAITPOINT_NOT_FOUND",
     }

@@ -1,0 +1,199 @@
+-- Waitpoints: where signals for an execution arrive. They belong to the execution, not to one suspension:
+--   pending   made, but no wait asks for it; its signals are kept
+--   bound     a wait of the suspension in force asks for it
+--   closed    takes no more signals; `ending` says why
+-- A pending one runs out when nobody looks: it is taken for closed as soon as its time is over.
+do
+  local MOST_OPEN = 128
+  local CLOSED_KEPT = 200 -- the newest
+
+  -- All waitpoints of x by number, read once a call.
+  function ff.waitpoints(x)
+    local found = x.waitpoints
+    if not found then
+      found = {}
+      if x.waitpoint_number then
+        local flat = redis.call('HGETALL', ff.key(x.prefix, 'waitpoints', x.id))
+        for i = 2, #flat, 2 do
+          local w = cjson.decode(flat[i])
+          found[w.number] = w
+        end
+      end
+      x.waitpoints = found
+    end
+    return found
+  end
+
+  function ff.save_waitpoint(x, w)
+    redis.call('HSET', ff.key(x.prefix, 'waitpoints', x.id), w.number, cjson.encode(w))
+  end
+
+  -- Whether w takes signals. A bound one does for as long as it is waited for; what runs out then is its token.
+  function ff.is_open(w, now)
+    return w.state == 'bound' or (w.state == 'pending' and w.expires_at > now)
+  end
+
+  -- The public id, which says all that a token is bound to.
+  function ff.waitpoint_id(x, w)
+    return w.namespace .. '~' .. x.id .. '~' .. w.scope .. '~' .. string.format('%d~%.0f', w.number, w.expires_at)
+  end
+
+  -- Whether x may have so many more.
+  function ff.has_room(x, more, now)
+    local open = 0
+    for _, w in pairs(ff.waitpoints(x)) do
+      open = open + (ff.is_open(w, now) and 1 or 0)
+    end
+    return open + more <= MOST_OPEN
+  end
+
+  local function numbers_of(waitpoints)
+    local numbers = {}
+    for number in pairs(waitpoints) do
+      numbers[#numbers + 1] = number
+    end
+    table.sort(numbers)
+    return numbers
+  end
+
+  -- Drops the oldest closed ones beyond those that are kept, and pending ones that ran out. A waitpoint with signals
+  -- stays: they are counted, and go with the next suspension.
+  local function trim(x, now)
+    local waitpoints, closed = ff.waitpoints(x), {}
+    for _, number in ipairs(numbers_of(waitpoints)) do
+      local w = waitpoints[number]
+      if not ff.is_open(w, now) and not next(w.signals) then
+        closed[#closed + 1] = number
+      end
+    end
+    local over = #closed - CLOSED_KEPT
+    if over > 0 then
+      redis.call('HDEL', ff.key(x.prefix, 'waitpoints', x.id), unpack(closed, 1, over))
+      for i = 1, over do
+        waitpoints[closed[i]] = nil
+      end
+    end
+  end
+
+  -- Makes one: `spec` has name, uses, recipient and ttl_ms, `scope` is "s<suspension>", or "p" for one that waits to
+  -- be bound. The caller has asked `has_room`.
+  function ff.new_waitpoint(x, spec, scope, kid, entry, now)
+    local waitpoints = ff.waitpoints(x)
+    local number = (x.waitpoint_number or 0) + 1
+    x.waitpoint_number = number
+    ff.save(x)
+    local w = {
+      namespace = string.match(x.queue, '^[^/]*'), number = number, name = spec.name,
+      scope = scope == 'p' and string.format('p%d', number) or scope,
+      state = scope == 'p' and 'pending' or 'bound', uses = spec.uses or 'multi', recipient = spec.recipient or '',
+      kid = kid, entry = entry, created_at = now, expires_at = now + spec.ttl_ms, signals = {},
+    }
+    waitpoints[number] = w
+    trim(x, now)
+    ff.save_waitpoint(x, w)
+    return w
+  end
+
+  -- Has w take no more signals.
+  function ff.close_waitpoint(x, w, ending, now)
+    if w.state ~= 'closed' then
+      w.state, w.ending, w.closed_at = 'closed', ending, now
+      ff.save_waitpoint(x, w)
+    end
+  end
+
+  -- Closes whatever waits: every waitpoint, and the suspension if it is open. Once more does nothing.
+  function ff.close_waits(x, ending, now)
+    local changed = {}
+    for number, w in pairs(ff.waitpoints(x)) do
+      if w.state ~= 'closed' then
+        w.state, w.ending, w.closed_at = 'closed', ending, now
+        changed[#changed + 1] = number
+        changed[#changed + 1] = cjson.encode(w)
+      end
+    end
+    if #changed > 0 then
+      redis.call('HSET', ff.key(x.prefix, 'waitpoints', x.id), unpack(changed))
+    end
+    local record = x.suspensions and ff.suspension(x)
+    if record and record.state == 'open' then
+      record.state, record.ending, record.closed_at = 'closed', ending, now
+      ff.save_suspension(x)
+    end
+  end
+
+  -- The waitpoint that a repeat of this creation means, or nil.
+  local function made_before(x, name, entry, now)
+    for _, w in pairs(ff.waitpoints(x)) do
+      if entry ~= '' and w.entry == entry then
+        return w
+      elseif entry == '' and w.entry == '' and w.name == name and w.state == 'pending' and ff.is_open(w, now) then
+        return w
+      end
+    end
+  end
+
+  -- Makes a waitpoint of a running execution, before it suspends. A repeat gets the first.
+  --
+  -- KEYS  1 executions
+  -- ARGV  1 lease
+  --       2 name
+  --       3 uses           single or multi
+  --       4 recipient      whose answers its signals are, or ""
+  --       5 ttl_ms
+  --       6 kid            key that its token is made with
+  --       7 entry          key of the journal entry that remembers it, or ""
+  -- gives {OK, record (JSON), 1 if it existed} or {code, detail}
+  -- codes EXECUTION_NOT_FOUND LEASE_STALE LEASE_EXPIRED LEASE_REVOKED WAITPOINTS_FULL INVALID_ARGUMENT
+  local function waitpoint_create(keys, args)
+    local prefix, now = ff.prefix(keys[1]), ff.now_ms()
+    local x, refusal = ff.leased(prefix, args[1], now)
+    if refusal then
+      return { refusal }
+    end
+    local first = made_before(x, args[2], args[7], now)
+    if first and first.name ~= args[2] then
+      return { 'INVALID_ARGUMENT', 'entry: it remembers the waitpoint ' .. first.name }
+    elseif first then
+      return { 'OK', cjson.encode(first), 1 }
+    elseif not ff.has_room(x, 1, now) then
+      return { 'WAITPOINTS_FULL', 'an execution has at most ' .. MOST_OPEN .. ' open waitpoints' }
+    end
+    local spec = { name = args[2], uses = args[3], recipient = args[4], ttl_ms = tonumber(args[5]) }
+    local w = ff.new_waitpoint(x, spec, 'p', args[6], args[7], now)
+    ff.confirm(x)
+    ff.event(x, 'waitpoint_created', w.name)
+    return { 'OK', cjson.encode(w), 0 }
+  end
+
+  -- Lists waitpoints by number.
+  --
+  -- KEYS  1 executions
+  -- ARGV  1 id
+  --       2 after          number, 0 for the first
+  --       3 limit
+  --       4 closed         "1" to list closed ones too
+  -- gives {OK, {record (JSON), ..}} or {code}
+  -- codes EXECUTION_NOT_FOUND
+  local function waitpoint_list(keys, args)
+    local prefix, now = ff.prefix(keys[1]), ff.now_ms()
+    local x = ff.load(prefix, args[1])
+    if not x then
+      return { 'EXECUTION_NOT_FOUND' }
+    end
+    local waitpoints, found = ff.waitpoints(x), {}
+    for _, number in ipairs(numbers_of(waitpoints)) do
+      local w = waitpoints[number]
+      if w.state ~= 'closed' and not ff.is_open(w, now) then
+        w.state, w.ending = 'closed', 'expired'
+      end
+      if number > tonumber(args[2]) and #found < tonumber(args[3]) and (w.state ~= 'closed' or args[4] == '1') then
+        found[#found + 1] = cjson.encode(w)
+      end
+    end
+    return { 'OK', found }
+  end
+
+  register('waitpoint_create', waitpoint_create)
+  register('waitpoint_list', waitpoint_list)
+end
