@@ -57,6 +57,12 @@ class Matcher:
         message.category = self.category
         message.source = self.source
 
+    def __str__(self) -> str:
+        parts = [" or ".join(self.names) or "any signal"]
+        parts += [f"of category {self.category}"] if self.category else []
+        parts += [f"from {self.source}"] if self.source else []
+        return " ".join(parts)
+
     @classmethod
     def read(cls, message: pb.Matcher) -> Matcher:
         """The matcher of a message."""
@@ -71,6 +77,9 @@ class SignalMatch(Condition):
     at: str = ""
     """Name of the waitpoint; empty for the one that is waited for."""
 
+    def __str__(self) -> str:
+        return f"{self.match} at {self.at}" if self.at else str(self.match)
+
     def put(self, message: pb.Condition, waitpoint: str) -> None:
         message.signal.waitpoint = self.at or waitpoint
         self.match.put(message.signal.match)
@@ -83,6 +92,9 @@ class SignalMatch(Condition):
 class Operator(Condition):
     """An operator's resume, and nothing else."""
 
+    def __str__(self) -> str:
+        return "an operator"
+
     def put(self, message: pb.Condition, waitpoint: str) -> None:
         message.operator.SetInParent()
 
@@ -90,6 +102,9 @@ class Operator(Condition):
 @dataclass(frozen=True, slots=True)
 class Timer(Condition):
     """The passing of the wait's time, and nothing else."""
+
+    def __str__(self) -> str:
+        return "the time"
 
     def put(self, message: pb.Condition, waitpoint: str) -> None:
         message.timer.SetInParent()
@@ -100,6 +115,9 @@ class AllOf(Condition):
     """Every one of several conditions."""
 
     conditions: tuple[Condition, ...]
+
+    def __str__(self) -> str:
+        return "(" + " and ".join(map(str, self.conditions)) + ")"
 
     def put(self, message: pb.Condition, waitpoint: str) -> None:
         message.all_of.SetInParent()
@@ -116,6 +134,9 @@ class AnyOf(Condition):
     """One of several conditions."""
 
     conditions: tuple[Condition, ...]
+
+    def __str__(self) -> str:
+        return "(" + " or ".join(map(str, self.conditions)) + ")"
 
     def put(self, message: pb.Condition, waitpoint: str) -> None:
         message.any_of.SetInParent()
@@ -136,6 +157,10 @@ class Count(Condition):
     at: tuple[str, ...] = ()
     """Names of waitpoints; empty for the one that is waited for."""
     match: Matcher = Matcher()
+
+    def __str__(self) -> str:
+        where = f" at {', '.join(self.at)}" if self.at else ""
+        return f"{self.n} {self.by} of {self.match}{where}"
 
     def put(self, message: pb.Condition, waitpoint: str) -> None:
         message.count.n = self.n

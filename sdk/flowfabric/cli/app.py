@@ -8,10 +8,13 @@ from flowfabric._worker import sdk_version
 from flowfabric.cli.command import Address, AsJson, Namespace, Target, Token
 from flowfabric.cli.dev import dev
 from flowfabric.cli.document import print_document
+from flowfabric.cli.event import events
 from flowfabric.cli.execution import get, list_executions, result, tail, watch
+from flowfabric.cli.key import keys
 from flowfabric.cli.operation import lanes, workers
 from flowfabric.cli.steering import cancel, change_priority, replay, revoke, tags
 from flowfabric.cli.submission import submit
+from flowfabric.cli.suspension import approve, reject, resume, signal, waitpoints
 from flowfabric.cli.worker import worker
 
 app = typer.Typer(
@@ -51,12 +54,19 @@ app.command("tail", rich_help_panel=LOOK)(tail)
 app.command("result", rich_help_panel=LOOK)(result)
 app.command("workers", rich_help_panel=LOOK)(workers)
 app.command("lanes", rich_help_panel=LOOK)(lanes)
+app.command("waitpoints", rich_help_panel=LOOK)(waitpoints)
+app.command("events", rich_help_panel=LOOK)(events)
 app.command("version", rich_help_panel=LOOK)(version)
+app.command("signal", rich_help_panel=STEER)(signal)
+app.command("approve", rich_help_panel=STEER)(approve)
+app.command("reject", rich_help_panel=STEER)(reject)
+app.command("resume", rich_help_panel=STEER)(resume)
 app.command("cancel", rich_help_panel=STEER)(cancel)
 app.command("priority", rich_help_panel=STEER)(change_priority)
 app.command("replay", rich_help_panel=STEER)(replay)
 app.command("revoke", rich_help_panel=STEER)(revoke)
 app.command("tags", rich_help_panel=STEER)(tags)
+app.add_typer(keys, rich_help_panel=STEER)
 
 
 def main() -> None:

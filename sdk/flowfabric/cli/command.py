@@ -30,10 +30,15 @@ LOOPBACK = ("127.0.0.1", "localhost")
 #: What to do about an error, by its reason.
 ADVICE = {
     "EXECUTION_NOT_FOUND": "`flowfabric list` shows what there is",
+    "EXECUTION_NOT_SUSPENDED": "`flowfabric get` shows how it stands",
     "RESULT_NOT_READY": "`flowfabric get` shows how it stands",
+    "STEP_NOT_FOUND": "`flowfabric get` shows its steps",
     "TIMEOUT": "`flowfabric get` shows how it stands",
+    "TOKEN_INVALID": "the worker that made the waitpoint has its token; `flowfabric approve` needs none",
     "UNAUTHENTICATED": "give it with --token or FF_API_TOKEN",
     "UNAVAILABLE": "start an engine with `flowfabric dev`, or name another with --address or FF_ADDR",
+    "WAITPOINT_CLOSED": "`flowfabric waitpoints --all` shows what became of it",
+    "WAITPOINT_NOT_FOUND": "`flowfabric waitpoints` shows what there is",
 }
 
 

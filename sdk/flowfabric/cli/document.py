@@ -15,12 +15,15 @@ from typing import Any
 
 import typer
 
+from flowfabric._condition import Condition
 from flowfabric._event import EventFamily
 from flowfabric._execution import Execution, FrameClass, FrameKind
 
 
 def document(value: Any) -> Any:
     """The value as JSON has it."""
+    if isinstance(value, Condition):
+        return str(value)
     if is_dataclass(value):
         found: dict[str, Any] = {}
         for each in fields(value):

@@ -58,9 +58,18 @@ async def change_priority(
 
 
 @with_client
-async def replay(client: Client, *, execution_id: Id, as_json: AsJson = False) -> None:
-    """Run an execution that has ended again, with fresh counters."""
-    state = await client.replay(execution_id)
+async def replay(
+    client: Client,
+    *,
+    execution_id: Id,
+    keep: Annotated[bool, typer.Option("--keep", help="Skip all steps that it has finished.")] = False,
+    through: Annotated[
+        str, typer.Option(metavar="STEP", help="Skip the steps up to this one, by key or by name.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Run an execution that has ended again, with fresh counters; afresh, or with steps that it has done."""
+    state = await client.replay(execution_id, keep_journal=keep, through=through)
     if as_json:
         print_document({"execution_id": execution_id, "state": state.value})
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,7 +11,7 @@ from flowfabric._execution import Policy
 from flowfabric.cli.command import AsJson, with_client
 from flowfabric.cli.document import document, execution_document, print_document, text
 from flowfabric.cli.execution import write_bytes
-from flowfabric.cli.values import parse_duration, parse_tags, read_input
+from flowfabric.cli.values import Input, InputFile, Raw, parse_duration, parse_tags, read_input
 
 
 @with_client
@@ -20,11 +19,9 @@ async def submit(
     client: Client,
     *,
     kind: Annotated[str, typer.Argument(metavar="KIND", help="What is to be done: the name of a task.")],
-    input: Annotated[str | None, typer.Option(metavar="JSON", help="The input, as JSON.")] = None,
-    input_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The input: the bytes of a file, or of stdin (-).")
-    ] = None,
-    raw: Annotated[str | None, typer.Option(metavar="TEXT", help="The input: this text as it is.")] = None,
+    input: Input = None,
+    input_file: InputFile = None,
+    raw: Raw = None,
     lane: Annotated[str, typer.Option(help="Queue of work.")] = "default",
     priority: Annotated[int, typer.Option(min=0, max=9000, help="Higher first.")] = 0,
     tag: Annotated[list[str] | None, typer.Option(metavar="AREA.NAME=VALUE", help="A tag (repeat).")] = None,

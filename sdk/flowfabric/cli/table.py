@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flowfabric._execution import Execution, LeaseRecord, State
+from flowfabric._execution import Execution, LeaseRecord, State, Step
+from flowfabric._suspension import Wait
 
 STYLES = {
     State.WAITING: "yellow",
@@ -21,6 +22,8 @@ STYLES = {
     State.CANCELLED: "red",
     State.EXPIRED: "red",
 }
+
+STEP_STYLES = {"running": "cyan", "waiting": "magenta", "done": "green", "failed": "red"}
 
 # What is no terminal has no edge: nothing is cut off in a file or a pipe.
 ENDLESS = 10_000
@@ -85,6 +88,8 @@ def note_on(execution: Execution) -> str:
         return f"until {clock(execution.due_time)}" if execution.due_time else ""
     if execution.state is State.ACTIVE:
         return progress_of(execution)
+    if execution.suspension is not None and execution.state is State.SUSPENDED:
+        return "; ".join(wait_line(wait) for wait in execution.suspension.waits)
     reason = execution.state_vector.blocking_reason
     return "" if reason in ("", "none") else reason
 
@@ -123,6 +128,8 @@ def execution_lines(execution: Execution) -> Iterator[tuple[str, str | Text]]:
         holder = execution.lease.worker_id or "a worker that has not confirmed it yet"
         yield "lease", f"{holder}, until {clock(execution.lease.expire_time)}"
     yield "progress", progress_of(execution)
+    for step in execution.steps:
+        yield "step", step_line(step)
     if execution.cancel is not None:
         yield "cancel", f"requested {clock(execution.cancel.request_time)} {execution.cancel.reason}".rstrip()
     yield "result", f"{execution.result_bytes} bytes" if execution.state is State.COMPLETED else ""
@@ -136,3 +143,32 @@ def history_line(record: LeaseRecord) -> str:
     why = f": {record.failure.type}: {record.failure.message}" if record.failure else ""
     holder = record.worker_id or "nobody"
     return f"attempt {record.attempt}, {holder}, {record.ending} {clock(record.end_time)}{why}"
+
+
+def wait_line(wait: Wait) -> str:
+    """What a wait waits for, and how far it is."""
+    parts = [f"{wait.name}: " if wait.name else "", str(wait.condition or "something newer")]
+    if wait.signals:
+        parts.append(f", {len(wait.signals)} so far")
+    if wait.escalated:
+        parts.append(", overdue, an operator has to look")
+    elif wait.due_time is not None:
+        parts.append(f", until {clock(wait.due_time)} or it is to {wait.on_timeout}")
+    return "".join(parts)
+
+
+def step_line(step: Step) -> Text:
+    """A step as it stands."""
+    line = Text(f"{step.key} {step.name} ")
+    line.append(step.state, STEP_STYLES.get(step.state, ""))
+    if step.kind != "step":
+        line.append(f" {step.kind}")
+    if step.runs > 1:
+        line.append(f", {step.runs} runs")
+    if step.uncertain:
+        line.append(", may have run once more")
+    if step.failure is not None:
+        line.append(f": {step.failure.type}: {step.failure.message}")
+    elif step.state == "waiting" and step.due_time is not None:
+        line.append(f" until {clock(step.due_time)}")
+    return line

@@ -8,8 +8,15 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import typer
+
+Input = Annotated[str | None, typer.Option(metavar="JSON", help="The input, as JSON.")]
+InputFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="The input: the bytes of a file, or of stdin (-).")
+]
+Raw = Annotated[str | None, typer.Option(metavar="TEXT", help="The input: this text as it is.")]
 
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 DURATION = re.compile(r"([0-9]*\.?[0-9]+)\s*(ms|s|m|h|d)?")

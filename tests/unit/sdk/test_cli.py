@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 from flowfabric import (
     Execution,
+    Failure,
     FrameKind,
     LaneInfo,
     Lease,
@@ -26,6 +27,12 @@ from flowfabric import (
     Policy,
     QueueInfo,
     State,
+    Step,
+    Suspension,
+    Wait,
+    Waitpoint,
+    count,
+    operator,
 )
 from flowfabric._worker import sdk_version
 from flowfabric.cli.app import app
@@ -37,8 +44,9 @@ from flowfabric.cli.table import execution_lines, note_on
 from flowfabric.cli.values import parse_duration, parse_tags, read_input
 
 COMMANDS = (
-    "cancel", "dev", "get", "lanes", "list", "priority", "replay", "result", "revoke", "submit", "tags",
-    "tail", "version", "watch", "worker", "workers",
+    "approve", "cancel", "dev", "events", "get", "lanes", "list", "priority", "reject", "replay", "result",
+    "resume", "revoke", "signal", "submit", "tags", "tail", "version", "waitpoints", "watch", "worker",
+    "workers",
 )  # fmt: skip
 
 # What is None is put back after each command, which may set it.
@@ -147,6 +155,40 @@ def test_an_execution_is_told_with_what_matters_in_its_state() -> None:
     assert note_on(Execution(execution_id="1-x", state=State.WAITING)) == ""
 
 
+def test_a_suspended_execution_says_what_it_waits_for_and_what_it_did() -> None:
+    wait = Wait("release", count(2, by="sources", names=["approved"]), False, (3,), NOON, "fail", False)
+    overdue = Wait("", operator(), False, (), None, "escalate", True)
+    suspension = Suspension(
+        1,
+        "waiting_for_approval",
+        "open",
+        "",
+        NOON,
+        NOON,
+        (wait, overdue),
+        (Waitpoint(waitpoint_id="w", name="r"),),
+    )
+    steps = (
+        Step("1", "step", "plan", "done", 1, False, None, NOON, NOON, None, 5),
+        Step("2", "step", "push", "failed", 3, True, Failure("Refused", "no", "x"), NOON, NOON, None, 0),
+        Step("3", "wait", "release", "waiting", 0, False, None, NOON, None, NOON, 0),
+    )
+    execution = Execution(
+        execution_id="1-x", state=State.SUSPENDED, suspension=suspension, steps=steps, steps_total=3
+    )
+
+    note = note_on(execution)
+    assert note.startswith("release: 2 sources of approved, 1 so far, until 20")
+    assert note.endswith("or it is to fail; an operator, overdue, an operator has to look")
+    lines = [str(text) for name, text in execution_lines(execution) if name == "step"]
+    assert lines[:2] == [
+        "1 plan done",
+        "2 push failed, 3 runs, may have run once more: Refused: no",
+    ]
+    assert lines[2].startswith("3 release waiting wait until 20")
+    assert execution_document(execution)["suspension"]["waits"][1]["condition"] == "an operator"
+
+
 def test_a_lane_says_what_waits_for_a_worker_that_is_not_there() -> None:
     queues = (QueueInfo(("gpu",), 2, False), QueueInfo((), 1, False), QueueInfo(("cpu",), 5, True))
 
@@ -245,6 +287,12 @@ def test_every_command_explains_itself() -> None:
         assert "--json" in explained.stdout
 
 
+@pytest.mark.parametrize("command", ["list", "rotate"])
+def test_every_command_for_keys_explains_itself(command: str) -> None:
+    assert f" {command} " in invoke("keys", "-h").stdout
+    assert "--json" in invoke("keys", command, "-h").stdout
+
+
 def test_the_version_is_that_of_the_sdk() -> None:
     assert invoke("version").stdout == f"{sdk_version()}\n"
     assert json.loads(invoke("version", "--json").stdout) == {"version": sdk_version()}
@@ -262,6 +310,11 @@ def test_the_version_is_that_of_the_sdk() -> None:
         (["submit", "greet", "--tag", "x"], "is no tag"),
         (["submit", "greet", "--priority", "9001"], "--priority"),
         (["list", "--state", "odd"], "odd"),
+        (["events", "--family", "odd"], "odd"),
+        (["signal", "w", "go"], "--waitpoint-token"),
+        (["approve", "1-x"], "Missing argument"),
+        (["approve", "1-x", "release", "--input", "Ada"], "this is not JSON"),
+        (["keys", "rotate", "--grace", "soon"], "is no duration"),
         (["--token", "two words", "workers"], "visible ASCII"),
         (["worker", "shop"], "give MODULE:APP"),
         (["worker", "no_such_module:app"], "there is no module no_such_module"),

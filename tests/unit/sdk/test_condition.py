@@ -62,3 +62,11 @@ def test_a_condition_of_a_newer_engine_is_left_out() -> None:
 
     assert condition_from(message) == any_of(signal("a", at="here"))
     assert condition_from(pb.Condition()) is None
+
+
+def test_a_condition_reads_as_a_sentence() -> None:
+    assert str(EVERYTHING) == (
+        "((approved or waived of category approval at legal or an operator or the time) and "
+        "2 sources of approved at ann, ben and any signal from user:ann at go)"
+    )
+    assert (str(signal()), str(count(2))) == ("any signal", "2 signals of any signal")
