@@ -115,6 +115,7 @@ BY_ID: list[tuple[str, type[Message], dict[str, object]]] = [
     ("SetTags", ex.SetTagsRequest, {"tags": {"a.b": "c"}}),
     ("ReadOutput", out.ReadOutputRequest, {}),
     ("TailOutput", out.TailOutputRequest, {}),
+    ("GetSummary", out.GetSummaryRequest, {}),
 ]
 ONE_EXECUTION = [
     Case(name, kind(execution_id=one, **more), "execution_id")
@@ -169,6 +170,8 @@ LOOK = [
     Case("ReadOutput", out.ReadOutputRequest(execution_id=UNKNOWN, attempt=-1), "attempt"),
     Case("TailOutput", out.TailOutputRequest(execution_id=UNKNOWN, after="-"), "after"),
     Case("TailOutput", out.TailOutputRequest(execution_id=UNKNOWN, attempt=-1), "attempt"),
+    Case("TailOutput", out.TailOutputRequest(execution_id=UNKNOWN, classes=[9]), "classes"),
+    Case("ReadOutput", out.ReadOutputRequest(execution_id=UNKNOWN, kinds=[0]), "kinds"),
     Case("ListWorkers", op.ListWorkersRequest(namespace="a b"), "namespace"),
     Case("ListWorkers", op.ListWorkersRequest(page_size=-1), "page_size"),
     Case("ListWorkers", op.ListWorkersRequest(page_token="a b"), "page_token"),
@@ -216,6 +219,11 @@ WORK = [
     ),
     Case("AppendOutput", wk.AppendOutputRequest(lease=b"nonsense"), "lease"),
     Case("AppendOutput", wk.AppendOutputRequest(lease=LEASE, frames=[wk.Frame(number=0)]), "frames.number"),
+    Case(
+        "AppendOutput",
+        wk.AppendOutputRequest(lease=LEASE, frames=[wk.Frame(number=1, kind=5, data=b"[1]")]),
+        "frames.data",
+    ),
     Case(
         "AppendOutput",
         wk.AppendOutputRequest(lease=LEASE, frames=[wk.Frame(number=1), wk.Frame(number=3)]),
