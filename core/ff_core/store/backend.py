@@ -15,6 +15,7 @@ from ff_core.store.functions.base import text
 from ff_core.store.functions.claim import ClaimFunctions
 from ff_core.store.functions.execution import ExecutionFunctions
 from ff_core.store.functions.index import IndexFunctions
+from ff_core.store.functions.journal import JournalFunctions
 from ff_core.store.functions.keyring import KeyRingFunctions
 from ff_core.store.functions.lease import LeaseFunctions
 from ff_core.store.functions.outcome import OutcomeFunctions
@@ -22,6 +23,7 @@ from ff_core.store.functions.output import OutputFunctions
 from ff_core.store.functions.registry import RegistryFunctions
 from ff_core.store.functions.timer import TimerFunctions
 from ff_core.store.functions.upkeep import UpkeepFunctions
+from ff_core.store.functions.waitpoint import WaitpointFunctions
 from ff_core.store.hints import Hints
 from ff_lua import assemble
 
@@ -34,6 +36,7 @@ class ValkeyBackend(
     ClaimFunctions,
     ExecutionFunctions,
     IndexFunctions,
+    JournalFunctions,
     KeyRingFunctions,
     LeaseFunctions,
     OutcomeFunctions,
@@ -41,6 +44,7 @@ class ValkeyBackend(
     RegistryFunctions,
     TimerFunctions,
     UpkeepFunctions,
+    WaitpointFunctions,
 ):
     """Implements ff_core.backend.EngineBackend."""
 
