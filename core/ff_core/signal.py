@@ -39,7 +39,8 @@ class NewSignal:
     name: str
     category: str
     source: str
-    """An authenticated identity, never what the request says."""
+    """An authenticated identity, never what the request says; "" for the one that the waitpoint stands for:
+    user:<recipient>, or waitpoint:<number> without one. signal.lua fills it in."""
     correlation_id: str
     payload: bytes
     idempotency_key: str

@@ -86,6 +86,10 @@ class Tokens:
             raise refused("mac")
         return ref
 
+    def outdated(self, expires_ms: int) -> EngineError:
+        """The answer to a good token that the store did not take: too late, or for another waitpoint."""
+        return refused("expired" if expires_ms <= self._keys.now_ms() else "mismatch")
+
 
 def refused(reason: Refusal) -> EngineError:
     """The one answer to every token that does not open what it is shown for; only the counter knows why."""

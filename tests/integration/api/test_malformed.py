@@ -146,6 +146,7 @@ STEER = [
     Case("SetTags", ex.SetTagsRequest(execution_id=UNKNOWN, tags={"a.b": "é" * 129}), "tags.a.b"),
 ]  # fmt: skip
 
+CONFLICTING = op.RotateWaitpointKeyRequest(kid="k1", secret=b"x" * 32)
 LOOK = [
     Case("ListExecutions", ex.ListExecutionsRequest(namespace="a b"), "namespace"),
     Case("ListExecutions", ex.ListExecutionsRequest(lane="a/b"), "lane"),
@@ -176,6 +177,14 @@ LOOK = [
     Case("ListWorkers", op.ListWorkersRequest(page_size=-1), "page_size"),
     Case("ListWorkers", op.ListWorkersRequest(page_token="a b"), "page_token"),
     Case("ListLanes", op.ListLanesRequest(namespace="a/b"), "namespace"),
+    Case("RotateWaitpointKey", op.RotateWaitpointKeyRequest(kid="a.b"), "kid"),
+    Case("RotateWaitpointKey", op.RotateWaitpointKeyRequest(kid="k" * 33), "kid"),
+    Case("RotateWaitpointKey", op.RotateWaitpointKeyRequest(kid="k2\n"), "kid"),
+    Case("RotateWaitpointKey", op.RotateWaitpointKeyRequest(kid="new", secret=b"x" * 31), "secret"),
+    Case("RotateWaitpointKey", op.RotateWaitpointKeyRequest(kid="new", secret=b"x" * 1025), "secret"),
+    Case("RotateWaitpointKey", op.RotateWaitpointKeyRequest(grace=Duration(seconds=-1)), "grace"),
+    Case("RotateWaitpointKey", op.RotateWaitpointKeyRequest(grace=HUGE), "grace", over_rest=False),
+    Case("RotateWaitpointKey", CONFLICTING, "kid", "KEY_CONFLICT"),
 ]  # fmt: skip
 
 WORK = [
@@ -245,10 +254,12 @@ WORK = [
 CASES = [*CREATE, *ONE_EXECUTION, *STEER, *LOOK, *WORK]
 #: Their refusals are told within their answers; test_session.py and test_output_stream.py have them.
 STREAMS = {"Session", "StreamOutput"}
+#: Takes nothing, so that nothing can be wrong with it.
+HARMLESS = {"ListWaitpointKeys"}
 
 
 async def test_every_method_has_its_cases() -> None:
-    assert {case.method for case in CASES} | STREAMS == set(METHODS)
+    assert {case.method for case in CASES} | STREAMS | HARMLESS == set(METHODS)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -67,6 +67,8 @@ def test_being_told_so_opens_the_door() -> None:
         ("cluster", "perhaps"),
         ("max_payload_bytes", "0"),
         ("cors_origins", "https://good.example, console.example"),
+        ("waitpoint_hmac_secret", ""),
+        ("waitpoint_hmac_secret", " , "),
         ("waitpoint_hmac_secret", "short"),
         ("waitpoint_hmac_secret", f"{'x' * 32},short"),
         ("api_tokens", "alice"),
@@ -89,6 +91,19 @@ def test_a_bad_value_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: s
 
     assert [problem["loc"] for problem in refused.value.errors()] == [(name,)]
     assert f"input_value={value!r}" not in str(refused.value), "it may be a secret"
+
+
+def test_a_gateway_needs_a_secret_for_waitpoint_tokens(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("FF_WAITPOINT_HMAC_SECRET")
+    monkeypatch.setattr(sys, "argv", ["ff_gateway"])
+
+    with pytest.raises(SystemExit) as ended:
+        main("gateway", GatewaySettings, never)
+
+    assert ended.value.code == 2
+    assert "FF_WAITPOINT_HMAC_SECRET: Field required" in capsys.readouterr().err
 
 
 def test_named_tokens_need_a_shared_one() -> None:

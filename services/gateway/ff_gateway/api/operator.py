@@ -1,7 +1,8 @@
-"""OperatorService: who works, and what waits where."""
+"""OperatorService: who works, what waits where, and the keys of waitpoint tokens."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ff_core import keys
@@ -9,21 +10,29 @@ from ff_core.backend import EngineBackend
 from ff_core.capabilities import required_by
 from ff_core.errors import invalid
 from ff_core.wire import names
-from ff_core.wire.time import timestamp
+from ff_core.wire.suspension import MAX_TTL_MS
+from ff_core.wire.time import span_ms, timestamp
 from ff_core.worker import WorkerRecord
+from ff_gateway.keyring import KeyRingKeeper
 from ff_gateway.workforce import Workforce
 from flowfabric_api.operator.v1 import operator_pb2 as pb
 from flowfabric_api.operator.v1 import operator_pb2_grpc
 
 MAX_PAGE = 1000
+_KID = re.compile(r"[A-Za-z0-9_-]{1,32}")
+MAX_SECRET = 1024
 
 
 class OperatorServicer(operator_pb2_grpc.OperatorServiceServicer):
     """For people who run the engine."""
 
-    def __init__(self, backend: EngineBackend, workforce: Workforce) -> None:
+    def __init__(
+        self, backend: EngineBackend, workforce: Workforce, keyring: KeyRingKeeper, key_grace_ms: int
+    ) -> None:
         self._backend = backend
         self._workforce = workforce
+        self._keyring = keyring
+        self._key_grace_ms = key_grace_ms
 
     async def ListWorkers(self, request: pb.ListWorkersRequest, _context: Any) -> pb.ListWorkersResponse:
         namespace = names.name(request.namespace, "namespace", names.DEFAULT)
@@ -72,6 +81,38 @@ class OperatorServicer(operator_pb2_grpc.OperatorServiceServicer):
                     lane.slots += pool.slots
                     lane.held += held
         return pb.ListLanesResponse(lanes=[lanes[name] for name in sorted(lanes)])
+
+    async def RotateWaitpointKey(
+        self, request: pb.RotateWaitpointKeyRequest, _context: Any
+    ) -> pb.RotateWaitpointKeyResponse:
+        if request.kid and not _KID.fullmatch(request.kid):
+            raise invalid("kid", f"{request.kid[:40]!r}: 1 to 32 of letters, digits and _ -")
+        if len(request.secret) > MAX_SECRET:
+            raise invalid("secret", f"{len(request.secret)} bytes; at most {MAX_SECRET}")
+        grace_ms = self._key_grace_ms
+        if request.HasField("grace"):
+            grace_ms = span_ms(request.grace, "grace", most=MAX_TTL_MS)
+        rotated = await self._keyring.rotate(request.kid, request.secret, grace_ms)
+        return pb.RotateWaitpointKeyResponse(
+            kid=rotated.kid, previous_kid=rotated.previous, changed=rotated.changed, dropped=rotated.dropped
+        )
+
+    async def ListWaitpointKeys(
+        self, _request: pb.ListWaitpointKeysRequest, _context: Any
+    ) -> pb.ListWaitpointKeysResponse:
+        now_ms, ring = (await self._keyring.refresh()).now_ms, self._keyring.ring
+        good = [key for key in ring.keys.values() if key.is_good(now_ms)]
+        return pb.ListWaitpointKeysResponse(
+            keys=[
+                pb.WaitpointKey(
+                    kid=key.kid,
+                    current=key.kid == ring.current,
+                    create_time=timestamp(key.created_ms),
+                    expire_time=timestamp(key.expires_ms),
+                )
+                for key in sorted(good, key=lambda key: (key.kid != ring.current, -key.created_ms))
+            ]
+        )
 
 
 def _add(reply: pb.ListWorkersResponse, worker: WorkerRecord) -> None:
