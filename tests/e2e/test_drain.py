@@ -9,7 +9,7 @@ import pytest
 
 from flowfabric import State
 from flowfabric_api.worker.v1 import worker_pb2 as pb
-from tests.e2e.load import open_load
+from tests.e2e.load import SHORT_LEASES, open_load
 from tests.e2e.test_unary_worker import PRECONDITION, claim
 from tests.e2e.waiting import eventually, until_state
 from tests.e2e.wire import open_stubs, refusal
@@ -94,3 +94,34 @@ async def test_the_outcome_of_a_lease_that_ran_out_is_refused(tmp_path: Path) ->
         execution = shown[execution_id].execution
         assert (execution.attempt, execution.reclaims) == (2, 1)
         assert [record.ending for record in execution.history] == ["lease_expired"]
+
+
+@pytest.mark.parametrize("gateways", [1, 2])
+async def test_workers_move_between_gateways_again_and_again_and_lose_no_lease(
+    tmp_path: Path, gateways: int
+) -> None:
+    env = SHORT_LEASES | {"FF_SESSION_MAX_AGE_MS": "300"}
+    async with open_load(tmp_path, gateways=gateways, env=env) as load:
+        await load.start_workers(3)
+        held = await load.submit(6, is_held=True)
+        for execution_id in held:
+            await until_state(load.client, execution_id, State.ACTIVE)
+        await load.submit(300)
+
+        seen: dict[str, set[tuple[str, str]]] = {}
+
+        async def have_moved() -> bool:
+            for worker in await load.client.workers():
+                seen.setdefault(worker.worker_id, set()).add((worker.gateway_id, worker.session_id))
+            return all(
+                len(places) > 5 and len({gateway for gateway, _ in places}) == gateways
+                for places in seen.values()
+            )
+
+        await eventually(have_moved)
+        await load.submit(100)
+        await load.reach(400)
+        load.release()
+
+        shown = await load.check()
+        assert {(one.execution.attempt, one.execution.reclaims) for one in shown.values()} == {(1, 0)}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import structlog
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 
 from ff_core import clock, keys
 from ff_core.backend import EngineBackend
@@ -15,10 +16,13 @@ from ff_gateway.session import Session
 
 #: Longest time an answer waits for company.
 GATHER_S = 0.010
+#: How much longer or shorter than the set age a session may last: those that began together end apart.
+JITTER = 0.2
 
 log = structlog.get_logger()
 
 OPEN = Gauge("ff_sessions", "Worker sessions open")
+AGED = Counter("ff_sessions_aged_total", "Worker sessions sent elsewhere for their age")
 
 
 class OpenSession:
@@ -30,6 +34,7 @@ class OpenSession:
         self.error: EngineError | None = None
         self.some = asyncio.Event()
         """Set when the session has something to send, or has ended."""
+        self.ageing: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def on_output(self, is_urgent: bool) -> None:
@@ -45,6 +50,8 @@ class OpenSession:
 
     def end(self, error: EngineError | None = None) -> None:
         """Closes the stream, with an error or as the worker asked."""
+        if self.ageing is not None:
+            self.ageing.cancel()
         self.error = self.error or error
         self.ended.set()
         self.some.set()
@@ -53,10 +60,21 @@ class OpenSession:
 class Sessions:
     """All of them, by worker."""
 
-    def __init__(self, backend: EngineBackend, gateway_id: str, worker_ttl_ms: int) -> None:
+    def __init__(
+        self,
+        backend: EngineBackend,
+        gateway_id: str,
+        worker_ttl_ms: int,
+        *,
+        max_age_ms: int = 0,
+        grace_ms: int = 0,
+    ) -> None:
+        """A session is asked to go elsewhere at `max_age_ms`, never when 0, and has `grace_ms` for it."""
         self._backend = backend
         self._gateway_id = gateway_id
         self._ttl_ms = worker_ttl_ms
+        self._max_age_ms = max_age_ms
+        self._grace_ms = grace_ms
         self._by_worker: dict[str, OpenSession] = {}
         self.is_leaving = False
 
@@ -76,6 +94,9 @@ class Sessions:
         before = self._by_worker.get(worker_id)
         self._by_worker[worker_id] = opened
         OPEN.set(len(self._by_worker))
+        if self._max_age_ms:
+            age_s = self._max_age_ms / 1000 * random.uniform(1 - JITTER, 1 + JITTER)
+            opened.ageing = asyncio.get_running_loop().call_later(age_s, self._retire, opened)
         if before is not None:
             before.end(EngineError(ErrorCode.SESSION_SUPERSEDED, worker_id))
         return before
@@ -116,6 +137,16 @@ class Sessions:
                 task.cancel()
         for opened in sessions:
             opened.end(EngineError(ErrorCode.SHUTTING_DOWN))
+
+    def _retire(self, opened: OpenSession) -> None:
+        """Asks a worker to choose anew among all gateways: streams do not move to a new one by themselves."""
+        if opened.session.is_draining:  # it goes anyway
+            return
+        AGED.inc()
+        opened.session.go_away("the session is old", clock.wall_ms() + self._grace_ms)
+        opened.ageing = asyncio.get_running_loop().call_later(
+            self._grace_ms / 1000, opened.end, EngineError(ErrorCode.SHUTTING_DOWN, "the session is old")
+        )
 
     def _on_notice(self, message: bytes) -> None:
         word, subject, text = (message.decode("utf-8", "replace") + " ").split(" ", 2)

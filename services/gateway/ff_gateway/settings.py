@@ -39,9 +39,12 @@ class GatewaySettings(ServiceSettings):
     """How long terminal executions are kept when their policy does not say."""
     worker_ttl_ms: int = Field(9_000, ge=600)
     """After this long unheard a worker is no longer counted as live."""
+    session_max_age_ms: int = Field(1_800_000, ge=0)
+    """After so long, give or take a fifth, a worker's session is asked to move to any gateway, so that new
+    ones get their share; ended when it has not within FF_SHUTDOWN_GRACE_MS. 0: never."""
     cors_origins: str = ""
     """Origins that browsers may call from, comma-separated, or *; none when empty."""
-    waitpoint_hmac_secret: SecretStr
+    waitpoint_hmac_secret: SecretStr = SecretStr("")
     """Secret that the keys of waitpoint tokens are kept under, at least 32 characters; the same for all
     gateways. Several, comma-separated, while it is being changed: the newest first."""
     api_tokens: SecretStr = SecretStr("")
@@ -81,8 +84,7 @@ class GatewaySettings(ServiceSettings):
     @classmethod
     def refuse_short_secrets(cls, value: SecretStr) -> SecretStr:
         """Whoever sees a token may try secrets for as long as they like."""
-        listed = _listed(value.get_secret_value())
-        if not listed or any(len(one) < LEAST_SECRET for one in listed):
+        if any(len(one) < LEAST_SECRET for one in _listed(value.get_secret_value())):
             raise ValueError(f"each secret needs {LEAST_SECRET} characters")
         return value
 
