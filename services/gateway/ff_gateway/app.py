@@ -27,11 +27,13 @@ from ff_gateway.claims import Claims
 from ff_gateway.demand import DemandBook
 from ff_gateway.http.options import HttpOptions, body_bytes_for
 from ff_gateway.http.server import HttpServer, build_app
+from ff_gateway.keyring import KeyRingKeeper
 from ff_gateway.policy import Policy
 from ff_gateway.schedulers import Schedulers
 from ff_gateway.services import served_by
 from ff_gateway.sessions import Sessions
 from ff_gateway.settings import GatewaySettings
+from ff_gateway.tokens import Tokens
 from ff_gateway.watch import Watches
 from ff_gateway.workforce import Workforce
 
@@ -85,6 +87,8 @@ class Gateway:
         )
         self.watches = Watches(backend, settings.max_concurrent_stream_ops)
         self.workforce = Workforce(backend)
+        self.keyring = KeyRingKeeper(backend, settings.waitpoint_secrets())
+        self.tokens = Tokens(self.keyring, settings.public_url)
         self.schedulers = Schedulers(
             backend,
             self.book,
@@ -96,7 +100,9 @@ class Gateway:
         )
         self.executions = ExecutionServicer(backend, self.workforce, self.watches, policy)
         self.outputs = OutputServicer(backend, self.watches)
-        self.operators = OperatorServicer(backend, self.workforce)
+        self.operators = OperatorServicer(
+            backend, self.workforce, self.keyring, settings.waitpoint_key_grace_ms
+        )
         self.workers = WorkerServicer(backend, self.book, self.sessions, policy, self.gateway_id)
         self.served = served_by((self.executions, self.outputs, self.operators, self.workers))
         self.health = health.aio.HealthServicer()  # type: ignore[attr-defined]
@@ -132,6 +138,11 @@ class Gateway:
         """Connects, listens and joins the others. Raises EngineError or OSError."""
         backend = await open_backend(settings)
         gateway = cls(settings, backend)
+        try:
+            await gateway.keyring.open()
+        except EngineError:
+            await backend.close()
+            raise
         grpc_address = rpc.listen(gateway.server, settings.grpc_addr)
         await gateway.sessions.listen()
         await gateway.workforce.listen()
@@ -142,6 +153,7 @@ class Gateway:
         )
         await gateway.membership.beat()
         gateway.supervisor.start("membership", gateway.membership.run)
+        gateway.supervisor.start("keyring", gateway.keyring.run)
         gateway.supervisor.start("schedulers", gateway.schedulers.run)
         gateway.supervisor.start("sessions", gateway.sessions.run)
         await gateway.health.set("", health_pb2.HealthCheckResponse.SERVING)

@@ -44,7 +44,7 @@ class GatewaySettings(ServiceSettings):
     ones get their share; ended when it has not within FF_SHUTDOWN_GRACE_MS. 0: never."""
     cors_origins: str = ""
     """Origins that browsers may call from, comma-separated, or *; none when empty."""
-    waitpoint_hmac_secret: SecretStr = SecretStr("")
+    waitpoint_hmac_secret: SecretStr
     """Secret that the keys of waitpoint tokens are kept under, at least 32 characters; the same for all
     gateways. Several, comma-separated, while it is being changed: the newest first."""
     api_tokens: SecretStr = SecretStr("")
@@ -84,7 +84,8 @@ class GatewaySettings(ServiceSettings):
     @classmethod
     def refuse_short_secrets(cls, value: SecretStr) -> SecretStr:
         """Whoever sees a token may try secrets for as long as they like."""
-        if any(len(one) < LEAST_SECRET for one in _listed(value.get_secret_value())):
+        listed = _listed(value.get_secret_value())
+        if not listed or any(len(one) < LEAST_SECRET for one in listed):
             raise ValueError(f"each secret needs {LEAST_SECRET} characters")
         return value
 
