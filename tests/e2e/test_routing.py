@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from flowfabric import Client, Context, Pool, Spec, State, Submission, task
+import asyncio
+from contextlib import aclosing
+
+from flowfabric import Client, Context, Execution, Pool, Spec, State, Submission, task
+from flowfabric._stack import Stack
+from flowfabric_api.worker.v1 import worker_pb2 as pb
 from tests.e2e.conftest import StartWorker
-from tests.e2e.waiting import eventually, until
+from tests.e2e.waiting import PATIENCE_S, eventually, until
+from tests.e2e.wire import open_stubs
 
 WAITING_FOR_CAPABLE = "waiting_for_capable_worker"
 
@@ -85,6 +91,35 @@ async def test_a_worker_serves_the_lanes_of_its_pools_only(client: Client, start
     assert await client.result(ids[1], timeout=30) == b"b"
     waiting = await client.get(ids[2])
     assert (waiting.state, waiting.state_vector.blocking_reason) == (State.WAITING, WAITING_FOR_CAPABLE)
+
+
+async def test_a_watch_shows_that_the_first_capable_worker_comes_and_the_last_goes(
+    flowfabric_stack: Stack, client: Client, namespace: str
+) -> None:
+    submission = await client.submit(work, b"x", requires=["rare"])
+
+    def reason(execution: Execution) -> str:
+        return execution.state_vector.blocking_reason
+
+    async with (
+        asyncio.timeout(PATIENCE_S),
+        aclosing(client.watch(submission.execution_id)) as changes,
+        open_stubs(flowfabric_stack.address) as stubs,
+    ):
+        assert reason(await anext(changes)) == WAITING_FOR_CAPABLE
+
+        # Without credit it gets no work, so the execution itself stays as it is.
+        hello = pb.Hello(
+            worker_id="able",
+            namespace=namespace,
+            pools=[pb.Pool(lanes=["default"], capabilities=["rare"], slots=1)],
+        )
+        session = stubs.worker.Session()
+        await session.write(pb.SessionRequest(hello=hello))
+        assert reason(await anext(changes)) == "waiting_for_worker"
+
+        await session.done_writing()
+        assert reason(await anext(changes)) == WAITING_FOR_CAPABLE
 
 
 async def test_it_waits_for_a_worker_when_the_capable_are_busy(

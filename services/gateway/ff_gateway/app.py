@@ -86,7 +86,7 @@ class Gateway:
             grace_ms=settings.shutdown_grace_ms,
         )
         self.watches = Watches(backend, settings.max_concurrent_stream_ops)
-        self.workforce = Workforce(backend)
+        self.workforce = Workforce(backend, self.watches)
         self.keyring = KeyRingKeeper(backend, settings.waitpoint_secrets())
         self.tokens = Tokens(self.keyring, settings.public_url)
         self.schedulers = Schedulers(
@@ -156,6 +156,7 @@ class Gateway:
         gateway.supervisor.start("keyring", gateway.keyring.run)
         gateway.supervisor.start("schedulers", gateway.schedulers.run)
         gateway.supervisor.start("sessions", gateway.sessions.run)
+        gateway.supervisor.start("workforce", gateway.workforce.run)
         await gateway.health.set("", health_pb2.HealthCheckResponse.SERVING)
         log.info("ready", replica=gateway.gateway_id, grpc=grpc_address, http=http_address)
         return gateway

@@ -54,11 +54,20 @@ class Watches:
                 news.close()
                 del self._news[partition]
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody watches."""
+        return not self._open
+
+    def wake_all(self) -> None:
+        """Has everybody look again."""
+        for news in self._news.values():
+            news.wake_all()
+
     def close(self) -> None:
         """Ends every watch: its `next` raises SHUTTING_DOWN."""
         self.is_closed = True
-        for news in self._news.values():
-            news.wake_all()
+        self.wake_all()
 
     async def next(self, event: asyncio.Event) -> None:
         """Waits for news. Raises SHUTTING_DOWN when this gateway goes."""
