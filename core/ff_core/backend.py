@@ -166,3 +166,11 @@ class EngineBackend(Protocol):
     async def member_beat(self, service: str, member: Member, ttl_ms: int, library: str) -> list[Member]: ...
     async def member_list(self, service: str) -> list[Member]: ...
     async def partitions_fix(self, partitions: int) -> int: ...
+
+
+class WorkerBackend(JournalBackend, EngineBackend, Protocol):
+    """What the workers' door asks."""
+
+
+class ExecutionBackend(JournalBackend, SuspensionBackend, EngineBackend, Protocol):
+    """What the clients' door asks."""

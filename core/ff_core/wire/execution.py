@@ -11,13 +11,20 @@ from ff_core import ids, keys
 from ff_core.capabilities import class_of, required_by
 from ff_core.errors import EngineError, ErrorCode, invalid
 from ff_core.execution import ExecutionRecord, NewExecution
+from ff_core.journal import KeepMode
 from ff_core.state import State, vector_of
+from ff_core.suspension import SuspensionRecord
 from ff_core.wire import names
+from ff_core.wire.journal import step_message
+from ff_core.wire.suspension import suspension_message
 from ff_core.wire.time import duration, point, point_ms, span_ms, timestamp
 from flowfabric_api.execution.v1 import execution_pb2 as pb
 
 MAX_PRIORITY = 9000
 DAY_MS = 86_400_000
+#: What the rules take for the largest summary; anything else is stored.
+SUMMARY_BYTES = 64 << 10
+MAX_SUMMARY_BYTES = 1 << 20
 
 PUBLIC_STATES = {state: getattr(pb, f"PUBLIC_STATE_{state.name}") for state in State}
 STATES = {number: state for state, number in PUBLIC_STATES.items()}
@@ -30,6 +37,8 @@ class Limits:
     max_payload_bytes: int
     retention_ms: int
     """Kept this long when the policy does not say."""
+    max_summary_bytes: int = SUMMARY_BYTES
+    """Largest summary when the policy does not say."""
 
 
 def new_execution(request: pb.CreateExecutionRequest, limits: Limits, partitions: int) -> NewExecution:
@@ -52,6 +61,9 @@ def new_execution(request: pb.CreateExecutionRequest, limits: Limits, partitions
     policy.setdefault("retention_ms", limits.retention_ms)
     if policy["retention_ms"] == DAY_MS:
         del policy["retention_ms"]
+    policy.setdefault("summary_max_bytes", limits.max_summary_bytes)
+    if policy["summary_max_bytes"] == SUMMARY_BYTES:
+        del policy["summary_max_bytes"]
     return NewExecution(
         execution_id=ids.new_execution_id(partition),
         namespace=namespace,
@@ -88,6 +100,8 @@ def new_policy(policy: pb.Policy) -> dict[str, object]:
     _whole(found, policy, "max_replays", 0, 1_000_000)
     _whole(found, policy, "output_max_frames", 1, 1_000_000)
     _whole(found, policy, "output_max_bytes", 1, 1 << 32)
+    _whole(found, policy, "summary_max_bytes", 2, MAX_SUMMARY_BYTES)
+    _span(found, policy, "best_effort_ttl", "best_effort_ttl_ms", "spec.policy.", least=1, most=DAY_MS)
     _span(found, policy, "reclaim_delay", "reclaim_delay_ms", "spec.policy.")
     _span(found, policy, "retention", "retention_ms", "spec.policy.")
     for field in ("retryable_categories", "non_retryable_categories"):
@@ -118,17 +132,26 @@ def _whole(found: dict[str, object], policy: pb.Policy, field: str, least: int, 
         found[field] = value
 
 
-def _span(found: dict[str, object], holder: Any, field: str, stored: str, path: str) -> None:
+def _span(found: dict[str, object], holder: Any, field: str, stored: str, path: str, **bounds: int) -> None:
     if holder.HasField(field):
-        found[stored] = span_ms(getattr(holder, field), path + field)
+        found[stored] = span_ms(getattr(holder, field), path + field, **bounds)
+
+
+def kept_journal(request: pb.ReplayExecutionRequest) -> tuple[KeepMode, str]:
+    """What a replay keeps of the journal, and through which step. Raises INVALID_ARGUMENT."""
+    if request.WhichOneof("keep") == "keep_journal_through":
+        return "through", names.identifier(request.keep_journal_through, "keep_journal_through")
+    return ("all" if request.keep_journal else "fresh"), ""
 
 
 HasCapableWorker = Callable[[str], bool]
 """Whether a live worker could run what waits in a queue."""
 
 
-def execution_message(record: ExecutionRecord, has_capable_worker: HasCapableWorker) -> pb.Execution:
-    """A record as clients see it."""
+def execution_message(
+    record: ExecutionRecord, has_capable_worker: HasCapableWorker, suspension: SuspensionRecord | None = None
+) -> pb.Execution:
+    """A record as clients see it, with its current or last suspension."""
     state = record.state
     capable = state is not State.WAITING or has_capable_worker(record.text("queue"))
     vector = vector_of(state, record.text("reason"), record.text("attempt_state"), has_capable_worker=capable)
@@ -155,6 +178,10 @@ def execution_message(record: ExecutionRecord, has_capable_worker: HasCapableWor
         replays=record.number("replays"),
         result_bytes=record.number("result_bytes"),
         output_frames=record.number("output_frames"),
+        summary_version=record.number("summary_version"),
+        steps=[step_message(entry) for entry in record.steps],
+        steps_total=record.steps_total,
+        suspension=suspension_message(suspension) if suspension is not None else None,
     )
     if state is State.ACTIVE:
         message.lease.CopyFrom(_lease(record))
@@ -196,6 +223,7 @@ def _spec(record: ExecutionRecord) -> pb.ExecutionSpec:
 _SPANS = {
     "reclaim_delay_ms": "reclaim_delay",
     "retention_ms": "retention",
+    "best_effort_ttl_ms": "best_effort_ttl",
     "backoff_initial_ms": "initial",
     "backoff_max_ms": "max",
 }

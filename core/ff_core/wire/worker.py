@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from google.protobuf.internal.containers import RepeatedCompositeFieldContainer as Messages
 
@@ -11,11 +11,15 @@ from ff_core import ids
 from ff_core.capabilities import class_of
 from ff_core.errors import EngineError, ErrorCode, invalid
 from ff_core.lease import Answer, CancelNotice, Grant, Outcome, Verdict
-from ff_core.suspension import Suspended
+from ff_core.suspension import Resumption, Suspended, SuspensionLimits
+from ff_core.waitpoint import WaitpointRecord
 from ff_core.wire import names
+from ff_core.wire.journal import add_entries
 from ff_core.wire.status import status_of, status_of_code
+from ff_core.wire.suspension import signal_message, suspend_spec
 from ff_core.wire.time import point, span_ms
 from ff_core.worker import Pool
+from flowfabric_api.suspension.v1 import suspension_pb2
 from flowfabric_api.worker.v1 import worker_pb2 as pb
 
 MAX_POOLS = 16
@@ -79,10 +83,30 @@ def add_grant(messages: Messages[pb.Grant], grant: Grant, pool_index: int, numbe
         message.deadline.CopyFrom(point(grant.deadline_ms))
     if grant.attempt_deadline_ms:
         message.attempt_deadline.CopyFrom(point(grant.attempt_deadline_ms))
+    if grant.journal:
+        add_entries(message.journal, grant.journal)
+    if grant.journal_is_partial:
+        message.journal_is_partial = True
+    if grant.resumption is not None:
+        message.resumption.CopyFrom(resumption_message(grant.resumption))
+    if grant.recovered:
+        message.recovered = True
 
 
-def outcome(message: pb.Outcome, max_result_bytes: int) -> Outcome:
-    """Checks an outcome. Raises INVALID_ARGUMENT or PAYLOAD_TOO_LARGE."""
+def resumption_message(resumption: Resumption) -> suspension_pb2.Resumption:
+    """Why an execution runs again, as its worker sees it."""
+    return suspension_pb2.Resumption(
+        suspension=resumption.suspension,
+        ending=resumption.ending,
+        signals=[signal_message(signal) for signal in resumption.signals],
+    )
+
+
+def outcome(message: pb.Outcome, max_result_bytes: int, suspensions: SuspensionLimits, kid: str) -> Outcome:
+    """Checks an outcome; `kid` is the key for waitpoints that it makes.
+
+    Raises INVALID_ARGUMENT or PAYLOAD_TOO_LARGE.
+    """
     kind = message.WhichOneof("result")
     if kind == "completed":
         result = message.completed.result
@@ -99,7 +123,10 @@ def outcome(message: pb.Outcome, max_result_bytes: int) -> Outcome:
         return Outcome(message.lease, "delay", (span_ms(message.delayed.delay, "delay", most=MAX_DELAY_MS),))
     if kind == "cancelled":
         return Outcome(message.lease, "stop")
-    raise invalid("outcome.result", "one of completed, failed, delayed, cancelled")
+    if kind == "suspended":
+        spec = suspend_spec(message.suspended, message.lease, "suspended", suspensions)
+        return Outcome(message.lease, "suspend", (spec.document(), kid))
+    raise invalid("outcome.result", "one of completed, failed, delayed, cancelled, suspended")
 
 
 def _failure(failed: pb.Failed) -> tuple[bytes | str | int, ...]:
@@ -116,8 +143,13 @@ def _failure(failed: pb.Failed) -> tuple[bytes | str | int, ...]:
     )
 
 
-def answer(message: pb.OutcomeResult, lease: bytes, verdict: Answer) -> None:
-    """Fills the answer to an outcome; a status that is not set is OK."""
+def answer(
+    message: pb.OutcomeResult,
+    lease: bytes,
+    verdict: Answer,
+    told: Callable[[WaitpointRecord], suspension_pb2.Waitpoint],
+) -> None:
+    """Fills the answer to an outcome; a status that is not set is OK. `told` shows a waitpoint it made."""
     message.lease = lease
     if isinstance(verdict, ErrorCode):
         message.status.CopyFrom(status_of_code(verdict))
@@ -127,6 +159,7 @@ def answer(message: pb.OutcomeResult, lease: bytes, verdict: Answer) -> None:
         return
     if isinstance(verdict, Suspended):
         message.answer, message.suspension = verdict.answer, verdict.number
+        message.waitpoints.extend(told(waitpoint) for waitpoint in verdict.waitpoints)
     else:
         message.answer = verdict
 

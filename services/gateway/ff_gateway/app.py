@@ -103,7 +103,9 @@ class Gateway:
         self.operators = OperatorServicer(
             backend, self.workforce, self.keyring, settings.waitpoint_key_grace_ms
         )
-        self.workers = WorkerServicer(backend, self.book, self.sessions, policy, self.gateway_id)
+        self.workers = WorkerServicer(
+            backend, self.book, self.sessions, policy, tokens=self.tokens, gateway_id=self.gateway_id
+        )
         self.served = served_by((self.executions, self.outputs, self.operators, self.workers))
         self.health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         principals = Principals(token, settings.named_tokens())

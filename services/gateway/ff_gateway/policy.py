@@ -28,4 +28,4 @@ class Policy:
     @property
     def limits(self) -> Limits:
         """What a submission may ask for."""
-        return Limits(self.max_payload_bytes, self.retention_ms)
+        return Limits(self.max_payload_bytes, self.retention_ms, self.max_summary_bytes)

@@ -12,25 +12,41 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ff_core.errors import EngineError, ErrorCode, invalid
+from ff_core.journal import JournalEntry, JournalLimits
 from ff_core.lease import Answer, CancelNotice, Grant, Outcome, Progress, Verdict
+from ff_core.wire import journal as journal_wire
 from ff_core.wire import worker as wire
-from ff_core.wire.status import status_of_code
+from ff_core.wire.status import status_of
 from ff_core.wire.time import duration, point
 from ff_core.worker import Beat, Pool
+from ff_gateway.outcomes import Outcomes
 from flowfabric_api.worker.v1 import worker_pb2 as pb
 
 #: A message is closed beyond this; with the largest default payload it stays below gRPC's usual 4 MiB.
 MESSAGE_BYTES = 2 << 20
 #: Room for what a grant holds besides its payload.
 GRANT_BYTES = 256
+#: Room for what a journal entry or a signal holds besides its data.
+ENTRY_BYTES = 256
+
+
+@dataclass(slots=True)
+class Write:
+    """Entries for the journal of a lease, all or none, and what the worker calls the writing."""
+
+    lease: bytes
+    number: int
+    entries: list[JournalEntry]
 
 
 @dataclass(slots=True)
 class Work:
-    """What one message asks for."""
+    """What one message asks for. Its writes come before its outcomes."""
 
+    writes: list[Write] = field(default_factory=list)
+    unwritten: dict[bytes, EngineError] = field(default_factory=dict)
+    """Leases with a write that was refused; an outcome that came with it must not go through without it."""
     outcomes: list[Outcome] = field(default_factory=list)
-    refused_outcomes: list[tuple[bytes, ErrorCode, str]] = field(default_factory=list)
     progress: list[Progress] = field(default_factory=list)
     renew: list[bytes] | None = None
     sequence: int = 0
@@ -73,7 +89,6 @@ class SessionPool:
     def accept(self, grant: Grant) -> None:
         """Sends a grant to the worker."""
         self.granted += 1
-        self.held += 1
         self._session.add_grant(self.index, self.granted, grant)
 
 
@@ -82,7 +97,7 @@ class Session:
 
     def __init__(
         self, session_id: str, worker_id: str, namespace: str, pools: Sequence[Pool], *,
-        max_result_bytes: int, on_output: Callable[[bool], None],
+        outcomes: Outcomes, journal: JournalLimits, on_output: Callable[[bool], None],
     ) -> None:  # fmt: skip
         self.session_id = session_id
         self.worker_id = worker_id
@@ -91,7 +106,10 @@ class Session:
         self.leases: dict[bytes, tuple[int, int]] = {}
         """Held: lease to pool and grant number; pool -1 for those of an earlier session."""
         self.is_draining = False
-        self._max_result_bytes = max_result_bytes
+        self._ending: dict[bytes, tuple[int, int]] = {}
+        """Held until their outcome came, which is not answered yet."""
+        self._outcomes = outcomes
+        self._journal = journal
         self._on_output = on_output
         self._out = pb.SessionResponse()
         self._out_bytes = 0
@@ -107,6 +125,8 @@ class Session:
         if message.HasField("drain"):
             self.is_draining = True
         work = Work()
+        for write in message.journal:
+            self._receive_write(write, work)
         for outcome in message.outcomes:
             self._receive_outcome(outcome, work)
         for report in message.progress:
@@ -115,14 +135,26 @@ class Session:
             self._receive_renew(message.renew, work)
         return work
 
+    def _receive_write(self, message: pb.JournalWrite, work: Work) -> None:
+        try:
+            entries = journal_wire.entries(message.entries, "journal.entries", self._journal)
+        except EngineError as error:
+            self.wrote(message.lease, message.number, error)
+            work.unwritten[message.lease] = error
+        else:
+            work.writes.append(Write(message.lease, message.number, entries))
+
     def _receive_outcome(self, message: pb.Outcome, work: Work) -> None:
         try:
-            work.outcomes.append(wire.outcome(message, self._max_result_bytes))
+            work.outcomes.append(self._outcomes.read(message))
         except EngineError as error:  # one bad outcome must not harm the others
-            work.refused_outcomes.append((message.lease, error.code, error.detail))
+            self.answered(message.lease, error)
         else:
             # From here on the outcome ends it: a Renew that lists it no more must not release it first.
-            self._let_go(message.lease)
+            held = self.leases.get(message.lease)
+            if held is not None:
+                self._ending[message.lease] = held
+                self._let_go(message.lease)
 
     def _receive_renew(self, renew: pb.Renew, work: Work) -> None:
         listed, seen = set(renew.leases), list(renew.seen_grant_numbers)
@@ -138,11 +170,13 @@ class Session:
 
     def add_grant(self, pool: int, number: int, grant: Grant) -> None:
         """A grant for the worker."""
-        self.leases[grant.lease] = (pool, number)
+        self._hold(grant.lease, pool, number)
         if self._out_bytes > MESSAGE_BYTES:
             self._full.append(self._out)
             self._out, self._out_bytes = pb.SessionResponse(), 0
         self._out_bytes += len(grant.payload) + GRANT_BYTES
+        if grant.journal or grant.resumption is not None:
+            self._out_bytes += _recorded_bytes(grant)
         wire.add_grant(self._out.grants, grant, pool, number)
         self._on_output(True)
 
@@ -161,17 +195,24 @@ class Session:
                 self.leases[lease] = (-1, 0)
         self._on_output(True)
 
-    def answered(self, lease: bytes, answer: Answer) -> None:
-        """Answers an outcome."""
-        self._let_go(lease)
-        wire.answer(self._out.outcome_results.add(), lease, answer)
-        self._on_output(False)  # the worker's slot is free already; the answer can go with the next grants
+    def wrote(self, lease: bytes, number: int, error: EngineError | None) -> None:
+        """Answers a write to the journal."""
+        result = self._out.journal_results.add(lease=lease, number=number)
+        if error is not None:
+            result.status.CopyFrom(status_of(error))
+        self._on_output(True)  # a handler waits for it
 
-    def refused(self, lease: bytes, code: ErrorCode, detail: str) -> None:
-        """Answers an outcome that was malformed; the lease stays with the worker."""
-        result = self._out.outcome_results.add(lease=lease)
-        result.status.CopyFrom(status_of_code(code, detail))
-        self._on_output(True)
+    def answered(self, lease: bytes, answer: Answer) -> None:
+        """Answers an outcome. With an EngineError it cannot be, and the lease stays with the worker."""
+        held = self._ending.pop(lease, None)
+        if not isinstance(answer, EngineError):
+            self._let_go(lease)
+        elif held is not None:
+            self._let_go(lease)
+            self._hold(lease, *held)
+        self._outcomes.tell(self._out.outcome_results.add(), lease, answer)
+        # The slot is free already, so the answer can go with the next grants; a refusal has to be acted on.
+        self._on_output(isinstance(answer, EngineError))
 
     def lost(self, lease: bytes, code: ErrorCode) -> None:
         """Tells the worker that a lease is gone."""
@@ -191,6 +232,11 @@ class Session:
         self._out.go_away.reason = reason
         self._out.go_away.deadline.CopyFrom(point(deadline_ms))
         self._on_output(True)
+
+    def _hold(self, lease: bytes, pool: int, number: int) -> None:
+        self.leases[lease] = (pool, number)
+        if pool >= 0:
+            self.pools[pool].held += 1
 
     def _let_go(self, lease: bytes) -> bool:
         """Forgets a lease; False when it was not held."""
@@ -214,3 +260,12 @@ class Session:
         for pool, _ in self.leases.values():
             held[max(pool, 0)] += 1
         return Beat(self.worker_id, self.session_id, tuple(held), self.is_draining)
+
+
+def _recorded_bytes(grant: Grant) -> int:
+    """About what the journal and the resumption of a grant take."""
+    signals = grant.resumption.signals if grant.resumption is not None else []
+    for entry in grant.journal:
+        signals = [*signals, *entry.signals]
+    data = sum(len(entry.data) for entry in grant.journal) + sum(len(signal.payload) for signal in signals)
+    return data + ENTRY_BYTES * (len(grant.journal) + len(signals))

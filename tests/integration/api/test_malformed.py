@@ -14,6 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from ff_core.errors import ErrorCode
 from flowfabric_api.execution.v1 import execution_pb2 as ex
+from flowfabric_api.journal.v1 import journal_pb2 as jr
 from flowfabric_api.operator.v1 import operator_pb2 as op
 from flowfabric_api.output.v1 import output_pb2 as out
 from flowfabric_api.worker.v1 import worker_pb2 as wk
@@ -72,6 +73,15 @@ def failure(**fields: object) -> wk.FailRequest:
     return wk.FailRequest(lease=LEASE, failure=wk.Failed(**fields))  # type: ignore[arg-type]
 
 
+def record(*entries: dict[str, object], lease: bytes = LEASE) -> wk.RecordJournalRequest:
+    """A write of steps that are as they should be but for what is said."""
+    step = {"key": "1", "kind": jr.ENTRY_KIND_STEP, "name": "plan", "state": jr.ENTRY_STATE_DONE}
+    return wk.RecordJournalRequest(
+        lease=lease,
+        entries=[jr.Entry(**(step | entry)) for entry in entries],  # type: ignore[arg-type]
+    )
+
+
 CREATE = [
     Case("CreateExecution", ex.CreateExecutionRequest(), "spec.kind"),
     Case("CreateExecution", spec(kind="a/b"), "spec.kind"),
@@ -115,6 +125,7 @@ BY_ID: list[tuple[str, type[Message], dict[str, object]]] = [
     ("SetTags", ex.SetTagsRequest, {"tags": {"a.b": "c"}}),
     ("ReadOutput", out.ReadOutputRequest, {}),
     ("TailOutput", out.TailOutputRequest, {}),
+    ("ReadJournal", wk.ReadJournalRequest, {}),
     ("GetSummary", out.GetSummaryRequest, {}),
 ]
 ONE_EXECUTION = [
@@ -226,6 +237,20 @@ WORK = [
         wk.UpdateProgressRequest(progress=wk.ProgressReport(lease=LEASE)),
         reason="EXECUTION_NOT_FOUND",
     ),
+    Case("RecordJournal", wk.RecordJournalRequest(lease=LEASE), "entries"),
+    Case("RecordJournal", record(*[{"key": str(number)} for number in range(257)]), "entries"),
+    Case("RecordJournal", record({"key": ""}), "entries[0].key"),
+    Case("RecordJournal", record({}, {"key": "2", "name": "a b"}), "entries[1].name"),
+    Case("RecordJournal", record({"kind": 0}), "entries[0].kind"),
+    Case("RecordJournal", record({"kind": 9}), "entries[0].kind"),
+    Case("RecordJournal", record({"state": 0}), "entries[0].state"),
+    Case("RecordJournal", record({"fingerprint": "x" * 65}), "entries[0].fingerprint"),
+    Case("RecordJournal", record({"data": b"x" * 4097}), "entries[0].data", "PAYLOAD_TOO_LARGE"),
+    Case("RecordJournal", record({}, lease=b"nonsense"), "lease"),
+    Case("RecordJournal", record({}), reason="EXECUTION_NOT_FOUND"),
+    Case("ReadJournal", wk.ReadJournalRequest(execution_id=UNKNOWN, after=-1), "after"),
+    Case("ReadJournal", wk.ReadJournalRequest(execution_id=UNKNOWN, page_bytes=-1), "page_bytes"),
+    Case("ReadJournal", wk.ReadJournalRequest(execution_id=UNKNOWN, page_bytes=(1 << 20) + 1), "page_bytes"),
     Case("AppendOutput", wk.AppendOutputRequest(lease=b"nonsense"), "lease"),
     Case("AppendOutput", wk.AppendOutputRequest(lease=LEASE, frames=[wk.Frame(number=0)]), "frames.number"),
     Case(

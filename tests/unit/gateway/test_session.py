@@ -8,9 +8,16 @@ import pytest
 from google.rpc import code_pb2, error_details_pb2
 
 from ff_core.errors import EngineError, ErrorCode
+from ff_core.journal import JournalEntry, JournalLimits
 from ff_core.lease import CancelNotice, Grant, Outcome
+from ff_core.suspension import Suspended
+from ff_core.waitpoint import WaitpointRecord, WaitpointRef
 from ff_core.worker import Pool
+from ff_gateway.outcomes import Outcomes
+from ff_gateway.policy import Policy
 from ff_gateway.session import Session, Work
+from flowfabric_api.journal.v1 import journal_pb2 as jr
+from flowfabric_api.suspension.v1 import suspension_pb2 as sp
 from flowfabric_api.worker.v1 import worker_pb2 as pb
 
 TTL_MS = 30_000
@@ -20,13 +27,31 @@ def lease(number: int) -> bytes:
     return b"0-0198a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b:1:%d:abc0" % number
 
 
+POLICY = Policy(
+    lease_ttl_ms=TTL_MS, worker_ttl_ms=9000, cancel_grace_ms=0, max_payload_bytes=10,
+    max_output_frame_bytes=10, retention_ms=0, journal=JournalLimits(max_entry_bytes=10),
+)  # fmt: skip
+
+
+class Tokens:
+    """Tells waitpoints with a token made of their number."""
+
+    kid = "k1"
+
+    def told(self, record: WaitpointRecord) -> sp.Waitpoint:
+        return sp.Waitpoint(name=record.name, token=f"t{record.ref.number}")
+
+
 class Conversation:
     """A session and what the worker of the test says and hears."""
 
     def __init__(self, *slots: int, held: list[bytes] | None = None) -> None:
         self.rings = 0
         pools = [Pool(("a",), frozenset(), one) for one in slots or (4,)]
-        self.session = Session("s1", "w1", "default", pools, max_result_bytes=10, on_output=self._ring)
+        self.session = Session(
+            "s1", "w1", "default", pools,
+            outcomes=Outcomes(POLICY, Tokens()), journal=POLICY.journal, on_output=self._ring,
+        )  # fmt: skip
         for one in held or []:
             self.session.leases[one] = (-1, 0)
 
@@ -348,16 +373,16 @@ def test_one_bad_outcome_harms_no_other() -> None:
     )
 
     assert work.outcomes == [Outcome(lease(3), "stop")]
-    assert [(one, code) for one, code, _ in work.refused_outcomes] == [
-        (lease(1), ErrorCode.INVALID_ARGUMENT),
-        (lease(2), ErrorCode.PAYLOAD_TOO_LARGE),
+    assert [(one.lease, reason(one.status)) for one in talk.hears().outcome_results] == [
+        (lease(1), "INVALID_ARGUMENT"),
+        (lease(2), "PAYLOAD_TOO_LARGE"),
     ]
 
 
 def test_a_refused_outcome_leaves_the_lease_with_the_worker() -> None:
     talk = Conversation(held=[lease(1)])
 
-    talk.session.refused(lease(1), ErrorCode.PAYLOAD_TOO_LARGE, "11 bytes")
+    talk.says(outcomes=[pb.Outcome(lease=lease(1), completed=pb.Completed(result=b"x" * 11))])
 
     [result] = talk.hears().outcome_results
     assert (result.lease, reason(result.status)) == (lease(1), "PAYLOAD_TOO_LARGE")
@@ -374,6 +399,160 @@ def test_an_answered_outcome_ends_the_lease() -> None:
     assert (first.status.code, first.answer) == (code_pb2.OK, "retry_scheduled")
     assert (reason(second.status), second.answer) == ("LEASE_STALE", "")
     assert talk.session.leases == {}
+
+
+# Suspending.
+
+
+def suspended(number: int) -> pb.Outcome:
+    condition = sp.Condition(signal=sp.SignalMatch(waitpoint="approval"))
+    spec = sp.SuspendSpec(
+        waitpoints=[sp.WaitpointSpec(name="approval")], waits=[sp.Wait(condition=condition)]
+    )
+    return pb.Outcome(lease=lease(number), suspended=spec)
+
+
+def test_an_outcome_that_suspends_frees_its_slot_in_the_same_message() -> None:
+    talk = Conversation(1)
+    talk.credit(1)
+    held = talk.granted(1)
+
+    work = talk.says(outcomes=[suspended(1)], credits=[pb.Credit(limit=2)])
+
+    assert [(one.lease, one.operation, one.details[1]) for one in work.outcomes] == [(held, "suspend", "k1")]
+    assert talk.session.pools[0].idle == 1
+
+
+def test_the_answer_to_a_suspension_has_its_waitpoints_with_their_tokens() -> None:
+    talk = Conversation(held=[lease(1)])
+    talk.says(outcomes=[suspended(1)])
+    ref = WaitpointRef("default", "0-0198a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b", "s2", 7, 9000)
+    waitpoint = WaitpointRecord(ref, "approval", "multi", "bound", "", "k1", "", 1000, "", 0)
+
+    talk.session.answered(lease(1), Suspended("suspended", 2, [waitpoint]))
+
+    [result] = talk.hears().outcome_results
+    assert (result.answer, result.suspension, result.waitpoints[0].token) == ("suspended", 2, "t7")
+    assert talk.session.leases == {}
+
+
+def test_a_malformed_suspension_is_refused_with_its_path_and_the_lease_stays() -> None:
+    talk = Conversation(held=[lease(1)])
+
+    work = talk.says(outcomes=[pb.Outcome(lease=lease(1), suspended=sp.SuspendSpec())])
+
+    assert work.outcomes == []
+    [result] = talk.hears().outcome_results
+    assert reason(result.status) == "INVALID_ARGUMENT"
+    assert "suspended.waits" in result.status.message
+    assert list(talk.session.leases) == [lease(1)]
+
+
+def test_a_suspension_that_the_engine_refuses_leaves_the_lease_with_the_worker() -> None:
+    talk = Conversation(2)
+    talk.credit(2)
+    held = talk.granted(1)
+    talk.says(outcomes=[suspended(1)])
+    assert talk.session.pools[0].held == 0
+
+    talk.session.answered(held, EngineError(ErrorCode.WAITPOINTS_FULL))
+
+    [result] = talk.hears().outcome_results
+    assert reason(result.status) == "WAITPOINTS_FULL"
+    assert (talk.session.leases, talk.session.pools[0].held) == ({held: (0, 1)}, 1)
+    assert talk.renews(seen=(1,)).release == [held]
+
+
+def test_a_refusal_after_a_renewal_knows_the_pool_of_the_lease_still() -> None:
+    talk = Conversation(1, 1)
+    held = talk.granted(1, pool=1)
+    talk.says(outcomes=[suspended(1)])
+    talk.session.renewed(1, [held], [None], TTL_MS)
+
+    talk.session.answered(held, EngineError(ErrorCode.WAITPOINTS_FULL))
+
+    assert (talk.session.leases, talk.session.pools[1].held) == ({held: (1, 1)}, 1)
+    talk.session.answered(held, "failed")
+    assert (talk.session.leases, talk.session.pools[1].held) == ({}, 0)
+
+
+# The journal.
+
+
+def entry(key: str, **fields: Any) -> jr.Entry:
+    step: dict[str, Any] = {"kind": jr.ENTRY_KIND_STEP, "name": "plan", "state": jr.ENTRY_STATE_DONE}
+    return jr.Entry(key=key, **(step | fields))
+
+
+def test_writes_become_work_in_their_order() -> None:
+    talk = Conversation()
+
+    work = talk.says(
+        journal=[
+            pb.JournalWrite(lease=lease(1), number=1, entries=[entry("1", data=b"r"), entry("2")]),
+            pb.JournalWrite(lease=lease(2), number=9, entries=[entry("1")]),
+        ]
+    )
+
+    assert [(one.lease, one.number, [each.key for each in one.entries]) for one in work.writes] == [
+        (lease(1), 1, ["1", "2"]),
+        (lease(2), 9, ["1"]),
+    ]
+    assert work.writes[0].entries[0].data == b"r"
+
+
+@pytest.mark.parametrize(
+    ("entries", "code", "field"),
+    [
+        ([], "INVALID_ARGUMENT", "journal.entries"),
+        ([entry("1")] * 257, "INVALID_ARGUMENT", "journal.entries"),
+        ([entry("1"), entry("a b")], "INVALID_ARGUMENT", "journal.entries[1].key"),
+        ([entry("1", data=b"x" * 11)], "PAYLOAD_TOO_LARGE", "journal.entries[0].data"),
+    ],
+)
+def test_a_malformed_write_is_refused_alone_and_holds_back_the_outcome(
+    entries: list[jr.Entry], code: str, field: str
+) -> None:
+    talk = Conversation(held=[lease(1), lease(2)])
+
+    work = talk.says(
+        journal=[
+            pb.JournalWrite(lease=lease(1), number=1, entries=entries),
+            pb.JournalWrite(lease=lease(2), number=1, entries=[entry("1")]),
+        ]
+    )
+
+    assert [one.lease for one in work.writes] == [lease(2)]
+    assert [(one, error.field) for one, error in work.unwritten.items()] == [(lease(1), field)]
+    [result] = talk.hears().journal_results
+    assert (result.lease, result.number, reason(result.status)) == (lease(1), 1, code)
+    assert list(talk.session.leases) == [lease(1), lease(2)]
+
+
+def test_answers_to_writes_travel_together() -> None:
+    talk = Conversation(held=[lease(1)])
+
+    talk.session.wrote(lease(1), 1, None)
+    talk.session.wrote(lease(1), 2, EngineError(ErrorCode.STEP_MISMATCH, "1"))
+
+    first, second = talk.hears().journal_results
+    assert (first.lease, first.number, first.status.code) == (lease(1), 1, code_pb2.OK)
+    assert (second.number, reason(second.status)) == (2, "STEP_MISMATCH")
+    assert talk.session.take() is None
+
+
+def test_grants_with_much_in_their_journals_leave_in_several_messages() -> None:
+    talk = Conversation(8)
+    journal = [JournalEntry("1", "step", "plan", "done", b"x" * (1 << 20))]
+    for number in range(1, 7):
+        grant = Grant(lease(number), "k", b"", 0, 0, "", journal=journal)
+        talk.session.pools[0].accept(grant)
+
+    sizes = []
+    while (message := talk.session.take()) is not None:
+        sizes.append(len(message.grants))
+
+    assert sizes == [2, 2, 2]
 
 
 def test_an_impossible_percentage_ends_the_session() -> None:

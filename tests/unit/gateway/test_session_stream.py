@@ -8,13 +8,18 @@ from typing import Any, cast
 
 import pytest
 
-from ff_core.backend import EngineBackend
+from ff_core.backend import WorkerBackend
 from ff_core.errors import EngineError, ErrorCode
-from ff_core.lease import Grant
+from ff_core.journal import JournalWrite
+from ff_core.lease import Grant, Outcome
+from ff_core.waitpoint import WaitpointRecord
 from ff_gateway.api.session import SessionStream
 from ff_gateway.demand import DemandBook
+from ff_gateway.outcomes import Outcomes
 from ff_gateway.policy import Policy
 from ff_gateway.sessions import Sessions
+from flowfabric_api.journal.v1 import journal_pb2 as jr
+from flowfabric_api.suspension.v1 import suspension_pb2 as sp
 from flowfabric_api.worker.v1 import worker_pb2 as pb
 
 POLICY = Policy(
@@ -31,6 +36,8 @@ class Store:
         self.workers: dict[str, str] = {}
         self.forfeited: list[bytes] = []
         self.is_away = False
+        self.done: list[str] = []
+        self.refusal: EngineError | None = None
         self.hints = self
         self._notify: Callable[[bytes], None] = print
 
@@ -55,10 +62,27 @@ class Store:
         self.forfeited += leases
         return [None] * len(leases)
 
+    async def journal_record(self, writes: Sequence[JournalWrite], *_: int) -> list[EngineError | None]:
+        self.done += [f"write {entry.key}" for _, entries in writes for entry in entries]
+        return [self.refusal] * len(writes)
+
+    async def lease_finish(self, outcomes: Sequence[Outcome], _worker_id: str) -> list[str]:
+        self.done += [one.operation for one in outcomes]
+        return ["completed"] * len(outcomes)
+
     async def lease_renew(self, leases: Sequence[bytes], *_: object) -> list[None]:
         if self.is_away:
             raise EngineError(ErrorCode.STORE_UNAVAILABLE)
         return [None] * len(leases)
+
+
+class Tokens:
+    """No waitpoint is told here."""
+
+    kid = "k1"
+
+    def told(self, record: WaitpointRecord) -> sp.Waitpoint:
+        raise AssertionError(record)
 
 
 class Gateway:
@@ -68,12 +92,15 @@ class Gateway:
         self.store = Store()
         self.returned: list[bytes] = []
         self.book = DemandBook(self.returned.extend)
-        self._backend = cast("EngineBackend", self.store)
+        self._backend = cast("WorkerBackend", self.store)
         self.sessions = Sessions(self._backend, "gateway-1", POLICY.worker_ttl_ms)
         self.said: asyncio.Queue[pb.SessionRequest | None] = asyncio.Queue()
 
     def stream(self) -> AsyncIterator[pb.SessionResponse]:
-        opened = SessionStream(self._backend, self.book, self.sessions, POLICY, "gateway-1")
+        outcomes = Outcomes(POLICY, Tokens())
+        opened = SessionStream(
+            self._backend, self.book, self.sessions, POLICY, outcomes=outcomes, gateway_id="gateway-1"
+        )
         return opened.run(self._requests(self.said))
 
     def hello(self, *held: bytes, credit: int = 0) -> None:
@@ -155,3 +182,53 @@ async def test_what_the_older_session_was_granted_is_lost_though_it_ended_first(
     with pytest.raises(EngineError):
         await following
     assert gateway.store.forfeited == [LEASE]
+
+
+async def write_and_complete(gateway: Gateway) -> pb.SessionResponse:
+    """What a worker hears that writes to the journal and completes in one message."""
+    entry = jr.Entry(key="1", kind=jr.ENTRY_KIND_STEP, name="plan", state=jr.ENTRY_STATE_DONE)
+    gateway.hello(LEASE)
+    stream = gateway.stream()
+    await anext(stream)
+    gateway.said.put_nowait(
+        pb.SessionRequest(
+            journal=[pb.JournalWrite(lease=LEASE, number=1, entries=[entry])],
+            outcomes=[pb.Outcome(lease=LEASE, completed=pb.Completed())],
+        )
+    )
+    heard = pb.SessionResponse()
+    async for message in stream:
+        heard.MergeFrom(message)
+        if heard.outcome_results:
+            break
+    await cast("Any", stream).aclose()
+    return heard
+
+
+async def test_writes_are_durable_before_the_outcomes_of_their_message(gateway: Gateway) -> None:
+    heard = await write_and_complete(gateway)
+
+    assert gateway.store.done == ["write 1", "complete"]
+    assert [(one.number, one.status.code) for one in heard.journal_results] == [(1, 0)]
+    assert [(one.answer, one.status.code) for one in heard.outcome_results] == [("completed", 0)]
+
+
+async def test_an_outcome_does_not_go_through_without_the_write_that_came_with_it(gateway: Gateway) -> None:
+    gateway.store.refusal = EngineError(ErrorCode.JOURNAL_FULL)
+
+    heard = await write_and_complete(gateway)
+
+    assert gateway.store.done == ["write 1"]
+    assert heard.journal_results[0].status == heard.outcome_results[0].status
+    assert heard.outcome_results[0].status.code != 0
+
+
+async def test_an_outcome_of_a_lost_lease_gets_its_first_answer_though_the_write_was_too_late(
+    gateway: Gateway,
+) -> None:
+    gateway.store.refusal = EngineError(ErrorCode.LEASE_STALE)
+
+    heard = await write_and_complete(gateway)
+
+    assert gateway.store.done == ["write 1", "complete"]
+    assert heard.outcome_results[0].answer == "completed"

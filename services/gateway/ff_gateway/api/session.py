@@ -9,13 +9,14 @@ from collections.abc import AsyncIterator, Awaitable
 import structlog
 
 from ff_core import clock
-from ff_core.backend import EngineBackend
+from ff_core.backend import WorkerBackend
 from ff_core.errors import EngineError, ErrorCode, invalid
 from ff_core.wire import names
 from ff_core.wire import worker as wire
 from ff_core.wire.time import duration, timestamp
 from ff_core.worker import WorkerRecord
 from ff_gateway.demand import Demand, DemandBook, Profile
+from ff_gateway.outcomes import Outcomes
 from ff_gateway.policy import Policy
 from ff_gateway.session import Session, SessionPool, Work
 from ff_gateway.sessions import OpenSession, Sessions
@@ -25,18 +26,30 @@ log = structlog.get_logger()
 
 #: Messages of one session that may be worked on at once; beyond it the worker's stream is not read.
 MOST_AT_ONCE = 64
+#: What a lease that is lost answers: the worker's outcome may still get its first answer.
+LOST = frozenset(
+    {
+        ErrorCode.LEASE_EXPIRED,
+        ErrorCode.LEASE_REVOKED,
+        ErrorCode.LEASE_STALE,
+        ErrorCode.EXECUTION_NOT_FOUND,
+        ErrorCode.EXECUTION_TERMINAL,
+    }
+)
 
 
 class SessionStream:
     """One Session call from Hello to its end."""
 
     def __init__(
-        self, backend: EngineBackend, book: DemandBook, sessions: Sessions, policy: Policy, gateway_id: str
-    ) -> None:
+        self, backend: WorkerBackend, book: DemandBook, sessions: Sessions, policy: Policy, *,
+        outcomes: Outcomes, gateway_id: str,
+    ) -> None:  # fmt: skip
         self._backend = backend
         self._book = book
         self._sessions = sessions
         self._policy = policy
+        self._outcomes = outcomes
         self._gateway_id = gateway_id
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(MOST_AT_ONCE)
@@ -82,7 +95,8 @@ class SessionStream:
             worker_id,
             namespace,
             wire.pools(hello.pools),
-            max_result_bytes=self._policy.max_payload_bytes,
+            outcomes=self._outcomes,
+            journal=self._policy.journal,
             on_output=lambda is_urgent: opened.on_output(is_urgent),  # noqa: PLW0108 - made with the session
         )
         opened = OpenSession(session)
@@ -103,6 +117,7 @@ class SessionStream:
             max_output_frame_bytes=policy.max_output_frame_bytes,
             server_time=timestamp(clock.wall_ms()),
             gateway_id=self._gateway_id,
+            max_journal_entry_bytes=policy.journal.max_entry_bytes,
         )
         held = list(dict.fromkeys(hello.held_leases))
         if held:
@@ -156,8 +171,6 @@ class SessionStream:
     ) -> None:
         work = opened.session.receive(message)
         self._count(demands)
-        for lease, code, detail in work.refused_outcomes:
-            opened.session.refused(lease, code, detail)
         steps = self._steps(opened.session, work)
         if steps:
             await self._room.acquire()
@@ -178,8 +191,8 @@ class SessionStream:
 
     def _steps(self, session: Session, work: Work) -> list[Awaitable[None]]:
         steps: list[Awaitable[None]] = []
-        if work.outcomes:
-            steps.append(self._finish(session, work))
+        if work.writes or work.outcomes:
+            steps.append(self._settle(session, work))
         if work.progress:
             steps.append(self._report(session, work))
         if work.renew is not None:
@@ -197,11 +210,33 @@ class SessionStream:
         except EngineError as error:
             # The worker comes back, to this gateway or another, and repeats what was not answered.
             opened.end(error)
+        except Exception as error:
+            log.error("session_failed", worker_id=opened.session.worker_id, exc_info=error)
+            opened.end(EngineError(ErrorCode.INTERNAL))
 
-    async def _finish(self, session: Session, work: Work) -> None:
-        answers = await self._backend.lease_finish(work.outcomes, session.worker_id)
-        for outcome, answer in zip(work.outcomes, answers, strict=True):
-            session.answered(outcome.lease, answer)
+    async def _settle(self, session: Session, work: Work) -> None:
+        """Writes to the journal, then ends leases."""
+        if work.writes:
+            await self._write(session, work)
+        outcomes = [outcome for outcome in work.outcomes if outcome.lease not in work.unwritten]
+        if outcomes:
+            answers = await self._backend.lease_finish(outcomes, session.worker_id)
+            for outcome, answer in zip(outcomes, answers, strict=True):
+                session.answered(outcome.lease, answer)
+        if len(outcomes) < len(work.outcomes):
+            for outcome in work.outcomes:
+                if outcome.lease in work.unwritten:
+                    session.answered(outcome.lease, work.unwritten[outcome.lease])
+
+    async def _write(self, session: Session, work: Work) -> None:
+        limits = self._policy.journal
+        errors = await self._backend.journal_record(
+            [(write.lease, write.entries) for write in work.writes], limits.max_entries, limits.max_bytes
+        )
+        for write, error in zip(work.writes, errors, strict=True):
+            session.wrote(write.lease, write.number, error)
+            if error is not None and error.code not in LOST:
+                work.unwritten[write.lease] = error
 
     async def _report(self, session: Session, work: Work) -> None:
         verdicts = await self._backend.lease_progress(work.progress)

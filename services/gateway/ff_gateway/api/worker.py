@@ -6,16 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from ff_core.backend import EngineBackend
+from ff_core.backend import WorkerBackend
 from ff_core.errors import EngineError, ErrorCode, invalid
-from ff_core.lease import Answer, CancelNotice, Grant, Outcome
+from ff_core.lease import CancelNotice, Grant, Outcome
 from ff_core.output import Appended
+from ff_core.wire import journal as journal_wire
 from ff_core.wire import names, output
 from ff_core.wire import worker as wire
 from ff_core.wire.status import status_of, status_of_code
 from ff_core.wire.time import duration, span_ms
 from ff_gateway.api.session import SessionStream
 from ff_gateway.demand import DemandBook, Profile
+from ff_gateway.outcomes import Outcomes, WaitpointTeller
 from ff_gateway.policy import Policy
 from ff_gateway.sessions import Sessions
 from flowfabric_api.worker.v1 import worker_pb2 as pb
@@ -23,6 +25,8 @@ from flowfabric_api.worker.v1 import worker_pb2_grpc
 
 MAX_CLAIM = 256
 MAX_WAIT_MS = 30_000
+#: Most data that one page of a journal holds.
+MAX_JOURNAL_PAGE = 1 << 20
 #: Worker recorded for outcomes that come without a worker id.
 UNARY_WORKER = "unary"
 
@@ -31,18 +35,27 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
     """The door for workers."""
 
     def __init__(
-        self, backend: EngineBackend, book: DemandBook, sessions: Sessions, policy: Policy, gateway_id: str
-    ) -> None:
+        self, backend: WorkerBackend, book: DemandBook, sessions: Sessions, policy: Policy, *,
+        tokens: WaitpointTeller, gateway_id: str,
+    ) -> None:  # fmt: skip
         self._backend = backend
         self._book = book
         self._sessions = sessions
         self._policy = policy
+        self._outcomes = Outcomes(policy, tokens)
         self._gateway_id = gateway_id
 
     async def Session(
         self, requests: AsyncIterator[pb.SessionRequest], _context: Any
     ) -> AsyncIterator[pb.SessionResponse]:
-        stream = SessionStream(self._backend, self._book, self._sessions, self._policy, self._gateway_id)
+        stream = SessionStream(
+            self._backend,
+            self._book,
+            self._sessions,
+            self._policy,
+            outcomes=self._outcomes,
+            gateway_id=self._gateway_id,
+        )
         async for message in stream.run(requests):
             yield message
 
@@ -119,14 +132,14 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
         for message, one in zip(request.outcomes, checked, strict=True):
             result = reply.results.add(lease=message.lease)
             if isinstance(one, Outcome):
-                wire.answer(result, one.lease, next(answers))
+                self._outcomes.tell(result, one.lease, next(answers))
             else:
                 result.status.CopyFrom(status_of(one))
         return reply
 
     def _checked(self, message: pb.Outcome) -> Outcome | EngineError:
         try:
-            return wire.outcome(message, self._policy.max_payload_bytes)
+            return self._outcomes.read(message)
         except EngineError as error:
             return error
 
@@ -142,12 +155,12 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
         return await self._finish(pb.Outcome(lease=request.lease, delayed=pb.Delayed(delay=request.delay)))
 
     async def _finish(self, message: pb.Outcome) -> pb.OutcomeResult:
-        outcome = wire.outcome(message, self._policy.max_payload_bytes)
-        answers: list[Answer] = await self._backend.lease_finish([outcome], UNARY_WORKER)
-        if isinstance(answers[0], ErrorCode):
-            raise _refusal(answers[0], "lease")
+        outcome = self._outcomes.read(message)
+        [answer] = await self._backend.lease_finish([outcome], UNARY_WORKER)
+        if isinstance(answer, ErrorCode):
+            raise _refusal(answer, "lease")
         reply = pb.OutcomeResult()
-        wire.answer(reply, outcome.lease, answers[0])
+        self._outcomes.tell(reply, outcome.lease, answer)
         return reply
 
     async def UpdateProgress(
@@ -157,6 +170,30 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
         if code is not None:
             raise _refusal(code, "progress.lease")
         return pb.UpdateProgressResponse(cancel_requested=stop)
+
+    async def RecordJournal(
+        self, request: pb.RecordJournalRequest, _context: Any
+    ) -> pb.RecordJournalResponse:
+        limits = self._policy.journal
+        entries = journal_wire.entries(request.entries, "entries", limits)
+        [error] = await self._backend.journal_record(
+            [(request.lease, entries)], limits.max_entries, limits.max_bytes
+        )
+        if error is not None:
+            raise error
+        return pb.RecordJournalResponse()
+
+    async def ReadJournal(self, request: pb.ReadJournalRequest, _context: Any) -> pb.ReadJournalResponse:
+        if request.after < 0:
+            raise invalid("after", f"{request.after}; at least 0")
+        if not 0 <= request.page_bytes <= MAX_JOURNAL_PAGE:
+            raise invalid("page_bytes", f"{request.page_bytes}; at most {MAX_JOURNAL_PAGE}")
+        page = await self._backend.journal_read(
+            request.execution_id, request.after, request.page_bytes or MAX_JOURNAL_PAGE
+        )
+        reply = pb.ReadJournalResponse(next=page.next)
+        journal_wire.add_entries(reply.entries, page.entries)
+        return reply
 
 
 class UnaryClaimant:
