@@ -1,45 +1,94 @@
 -- What a replay keeps of the journal.
 do
-  local CHUNK = 500
+  local CHUNK = 500 -- entries read or dropped by one redis.call
 
-  -- The sequence of the step to keep the journal through, by entry key or by name; nil when there is none. Of several
-  -- steps with one name it is the last.
-  local function sequence_of(x, step)
-    local order, from = ff.key(x.prefix, 'steps', x.id), -1
-    local by_name
-    while true do
-      local places = redis.call('ZRANGE', order, from - CHUNK + 1, from, 'WITHSCORES')
-      for i = #places - 1, 1, -2 do
-        local key, name = string.match(places[i], '^(%S+) (%S+)$')
-        if key == step then
-          return tonumber(places[i + 1])
-        end
-        by_name = by_name or (name == step and tonumber(places[i + 1])) or nil
+  -- Calls visit(place, sequence) for every entry in order.
+  local function each_place(x, visit)
+    local order, from = ff.key(x.prefix, 'steps', x.id), 0
+    repeat
+      local places = redis.call('ZRANGE', order, from, from + CHUNK - 1, 'WITHSCORES')
+      for i = 1, #places, 2 do
+        visit(places[i], tonumber(places[i + 1]))
       end
-      if #places < 2 * CHUNK then
-        return by_name
-      end
-      from = from - CHUNK
-    end
+      from = from + CHUNK
+    until #places < 2 * CHUNK
   end
 
-  -- Readies the journal for a replay. `mode` is fresh (nothing is kept), all (all that is final) or through (that up
-  -- to and with the step `step`, an entry key or a name). Gives nil, or the code to answer before anything is written.
-  function ff.fork_journal(x, mode, step)
-    local last
-    if mode == 'through' then
-      last = x.steps and sequence_of(x, step)
-      if not last then
-        return 'STEP_NOT_FOUND'
+  -- The sequence of a step, by entry key or else by name; of several with one name the last. nil when there is none.
+  local function sequence_of(x, step)
+    local by_key, by_name
+    each_place(x, function(place, sequence)
+      local key, name = string.match(place, '^(%S+) (.*)$')
+      by_key = by_key or (key == step and sequence) or nil
+      by_name = name == step and sequence or by_name
+    end)
+    return by_key or by_name
+  end
+
+  -- Reads a header as far as it matters here. Without decoding: there may be thousands.
+  local function read_header(header)
+    return string.match(header, '"k":"(%a+)"'), string.match(header, '"s":"(%a+)"'), string.match(header, '"w":"([^"]*)"')
+  end
+
+  -- The places that are not kept: what comes after `last`, what is not final, and waitpoints that served no kept
+  -- wait: those of an execution that ended are closed, and its handler has to make others. Gives them with their
+  -- headers' sizes.
+  local function choose(x, last)
+    local places, dropped, waitpoints, served = {}, {}, {}, {}
+    each_place(x, function(place, sequence)
+      places[#places + 1] = { place, sequence }
+    end)
+    for from = 1, #places, CHUNK do
+      local found = {}
+      for i = from, math.min(from + CHUNK - 1, #places) do
+        found[#found + 1] = string.match(places[i][1], '^%S+')
+      end
+      for i, header in ipairs(redis.call('HMGET', ff.key(x.prefix, 'journal', x.id), unpack(found))) do
+        local place, kind, state, id = places[from + i - 1], read_header(header)
+        if place[2] > last or (state ~= 'done' and state ~= 'failed') then
+          dropped[#dropped + 1] = place[1]
+        elseif kind == 'waitpoint' then
+          waitpoints[#waitpoints + 1] = { place[1], id }
+        elseif id then
+          served[id] = true
+        end
       end
     end
-    if mode == 'fresh' then
-      redis.call(
-        'UNLINK', ff.key(x.prefix, 'journal', x.id), ff.key(x.prefix, 'journal_data', x.id),
-        ff.key(x.prefix, 'steps', x.id)
-      )
-      x.steps = nil
+    for _, waitpoint in ipairs(waitpoints) do
+      if not served[waitpoint[2]] then
+        dropped[#dropped + 1] = waitpoint[1]
+      end
+    end
+    return dropped, #places
+  end
+
+  local function drop_all(x)
+    redis.call(
+      'UNLINK', ff.key(x.prefix, 'journal', x.id), ff.key(x.prefix, 'journal_data', x.id),
+      ff.key(x.prefix, 'steps', x.id)
+    )
+    x.steps = nil
+  end
+
+  -- Readies the journal for a replay. `mode` is fresh (nothing is kept), all (what is final) or through (that, up to
+  -- and with `step`, an entry key or a name). Gives nil, or the code to answer before anything is written.
+  function ff.fork_journal(x, mode, step)
+    local last = mode == 'through' and x.steps and sequence_of(x, step) or nil
+    if mode == 'through' and not last then
+      return 'STEP_NOT_FOUND'
+    elseif not x.steps then
       return nil
+    elseif mode == 'fresh' then
+      drop_all(x)
+      return nil
+    end
+    local dropped, count = choose(x, last or math.huge)
+    if #dropped == count then
+      drop_all(x)
+      return nil
+    end
+    for from = 1, #dropped, CHUNK do
+      ff.drop_entries(x, { unpack(dropped, from, math.min(from + CHUNK - 1, #dropped)) })
     end
     return nil
   end

@@ -42,13 +42,15 @@ do
 
   -- Writes entries that were checked: keys, sealed headers, data, and which are new.
   local function write(x, changes, totals)
-    local headers, data, order = { '', totals_text(totals) }, {}, {}
+    local headers, data, order, emptied = { '', totals_text(totals) }, {}, {}, {}
     for _, change in ipairs(changes) do
       headers[#headers + 1] = change.key
       headers[#headers + 1] = change.header
       if change.data ~= '' then
         data[#data + 1] = change.key
         data[#data + 1] = change.data
+      elseif change.had_data then
+        emptied[#emptied + 1] = change.key
       end
       if change.place then
         order[#order + 1] = change.sequence
@@ -58,6 +60,9 @@ do
     redis.call('HSET', ff.key(x.prefix, 'journal', x.id), unpack(headers))
     if #data > 0 then
       redis.call('HSET', ff.key(x.prefix, 'journal_data', x.id), unpack(data))
+    end
+    if #emptied > 0 then
+      redis.call('HDEL', ff.key(x.prefix, 'journal_data', x.id), unpack(emptied))
     end
     if #order > 0 then
       redis.call('ZADD', ff.key(x.prefix, 'steps', x.id), unpack(order))
@@ -79,7 +84,7 @@ do
     end
     local sealed = seal(header, old.q, old.at, is_final and now, #data)
     totals.bytes = totals.bytes + #sealed + #data - #old_text - old.b
-    return { key = key, header = sealed, data = data }
+    return { key = key, header = sealed, data = data, had_data = old.b > 0 }
   end
 
   local function addition(key, name, header, data, is_final, now, totals)
@@ -174,6 +179,23 @@ do
     if change then
       write(x, { change }, totals)
     end
+  end
+
+  -- Drops entries by their places in the order. No sequence is used again.
+  function ff.drop_entries(x, places)
+    local journal, found = ff.key(x.prefix, 'journal', x.id), {}
+    for i, place in ipairs(places) do
+      found[i] = string.match(place, '^%S+')
+    end
+    local totals = totals_of(redis.call('HGET', journal, ''))
+    for _, header in ipairs(redis.call('HMGET', journal, unpack(found))) do
+      totals.bytes = totals.bytes - #header - data_bytes(header)
+    end
+    totals.entries = totals.entries - #places
+    redis.call('HDEL', journal, unpack(found))
+    redis.call('HDEL', ff.key(x.prefix, 'journal_data', x.id), unpack(found))
+    redis.call('ZREM', ff.key(x.prefix, 'steps', x.id), unpack(places))
+    redis.call('HSET', journal, '', totals_text(totals))
   end
 
   -- The data of a wait that is done: its signals as stored ("<header>\n<payload>"), headers first, so that the
