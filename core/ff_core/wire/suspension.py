@@ -137,7 +137,7 @@ def _wait(
         raise invalid(f"{field}.on_timeout", f"{message.on_timeout}; a TIMEOUT_BEHAVIOUR")
     return NewWait(
         entry=message.entry and names.identifier(message.entry, f"{field}.entry"),
-        name=names.text(message.name, f"{field}.name", 64),
+        name=names.text(message.name, f"{field}.name", 256),
         node=condition(message.condition, f"{field}.condition", waitpoints, has_time=until is not None),
         timeout_ms=timeout_ms,
         due_ms=due_ms,

@@ -112,8 +112,8 @@ async def test_every_tampered_character_is_noticed(tokens: Tokens) -> None:
 
 MAC = "A" * 43
 NO_TOKENS = [
-    "", "w1", "w1.k1", "w1.k1.", "w1..x", f"w2.k1.{MAC}", f"w1.k1.{MAC}=", f"w1.k1.{MAC[1:]}", f"w1.k1.{MAC}\n",
-    f"w1.{'k' * 33}.{MAC}", "é" * 50, f"w1.k1.{MAC * 99}", "\0",
+    "", "w1", "w1.k1", "w1.k1.", "w1..x", f"w2.k1.{MAC}", f"w1.k1.{MAC}=", f"w1.k1.{MAC[1:]}",
+    f"w1.k1.{MAC}\n", f"w1.{'k' * 33}.{MAC}", "é" * 50, f"w1.k1.{MAC * 99}", "\0",
 ]  # fmt: skip
 
 
