@@ -16,6 +16,7 @@ from flowfabric.testing import AnyValkey
 
 from ..engine import PARTITIONS, eventually
 from .door import Door
+from .worker_stream import Stream
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -45,3 +46,11 @@ async def door(engine_valkey: AnyValkey) -> AsyncIterator[Door]:
     await gateway.stop(1.0)
     stopping.set()
     await scheduler
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def stream(door: Door) -> AsyncIterator[Stream]:
+    """The session of a worker."""
+    opened = Stream(door)
+    yield opened
+    opened.drop()
