@@ -198,11 +198,13 @@ do
   ------------------------------------------------------------------------------------------------------- events
 
   -- Appends to the partition's durable feed and wakes whoever watches this execution. The events of one call are one
-  -- entry of the feed, each a field `event`: "<name> <execution> <state> <attempt> <epoch> <detail>".
+  -- entry of the feed, each a field `event`:
+  -- "<name> <execution> <state> <attempt> <epoch> <namespace>/<lane> <kind> <detail>".
   function ff.event(x, name, detail)
     local n = #events
     events[n + 1] = 'event'
-    events[n + 2] = name .. ' ' .. x.id .. ' ' .. x.state .. ' ' .. x.attempt .. ' ' .. x.epoch .. ' ' .. (detail or '')
+    events[n + 2] = name .. ' ' .. x.id .. ' ' .. x.state .. ' ' .. x.attempt .. ' ' .. x.epoch .. ' '
+      .. string.match(x.queue, '^[^/]*/[^/]*') .. ' ' .. x.kind .. ' ' .. (detail or '')
     ff.tell_watchers(x)
   end
 

@@ -37,7 +37,7 @@ SHARED = (
     "delayed",
 )
 #: The words of an event, in order; only the last may hold spaces.
-EVENT = ("event", "execution", "state", "attempt", "epoch", "detail")
+EVENT = ("event", "execution", "state", "attempt", "epoch", "lane", "kind", "detail")
 
 
 @dataclass(frozen=True)
