@@ -32,6 +32,7 @@ SOURCES = (
     "index.lua",
     "upkeep.lua",
     "registry.lua",
+    "feed.lua",
     "keyring.lua",
 )
 

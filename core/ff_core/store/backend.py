@@ -14,6 +14,7 @@ from ff_core.store.connection import Endpoint
 from ff_core.store.functions.base import text
 from ff_core.store.functions.claim import ClaimFunctions
 from ff_core.store.functions.execution import ExecutionFunctions
+from ff_core.store.functions.feed import FeedFunctions
 from ff_core.store.functions.index import IndexFunctions
 from ff_core.store.functions.journal import JournalFunctions
 from ff_core.store.functions.keyring import KeyRingFunctions
@@ -35,6 +36,7 @@ SERVICES = ("gateway", "scheduler", "scanners")
 class ValkeyBackend(
     ClaimFunctions,
     ExecutionFunctions,
+    FeedFunctions,
     IndexFunctions,
     JournalFunctions,
     KeyRingFunctions,
