@@ -23,6 +23,9 @@ SOURCES = (
     "outcome.lua",
     "condition.lua",
     "waitpoint.lua",
+    "suspension.lua",
+    "resume.lua",
+    "signal.lua",
     "journal.lua",
     "fork.lua",
     "merge.lua",
@@ -32,7 +35,6 @@ SOURCES = (
     "index.lua",
     "upkeep.lua",
     "registry.lua",
-    "feed.lua",
     "keyring.lua",
 )
 

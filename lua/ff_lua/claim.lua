@@ -1,11 +1,23 @@
 -- Claiming: from the head of a queue straight to a lease, and back when nobody took it.
 do
+  local MOST_JOURNAL = 1048576 -- bytes of journals in one reply; what is left out the holders read
 
-  -- Starts the next lease of x. A delayed attempt goes on; every other claim starts a new attempt.
+  -- Adds to a grant what only those have that ran before: the journal, why they run again, and flags. Gives how many
+  -- more bytes of journals the reply may have.
+  local function add_past(x, grant, room)
+    local journal, bytes = ff.grant_journal(x, room)
+    grant[7] = journal
+    grant[8] = ff.resumption(x)
+    grant[9] = (x.recovered and 'r' or '') .. (x.steps and 'j' or '')
+    return room - bytes
+  end
+
+  -- Starts the next lease of x. An interrupted attempt goes on; every other claim starts a new attempt.
   local function lease_one(x, payload, lease_id, holder, expires_at, now)
     x.resume_state = x.attempt_state
     if x.attempt_state ~= 'attempt_interrupted' then
       x.attempt = x.attempt + 1
+      x.spent_ms = nil
     end
     x.epoch = x.epoch + 1
     x.lease_id = lease_id
@@ -17,7 +29,7 @@ do
     ff.to_active(x, expires_at)
     local attempt_deadline = ''
     if x.attempt_timeout_ms then
-      attempt_deadline = now + x.attempt_timeout_ms
+      attempt_deadline = now + math.max(x.attempt_timeout_ms - (x.spent_ms or 0), 1)
       redis.call('ZADD', x.prefix .. 'attempt_timeout', attempt_deadline, x.id)
     end
     if x.epoch == 1 then
@@ -43,7 +55,9 @@ do
   --       4 nonce          makes the lease ids of this call unique and unguessable
   --       5 holder         gateway the grants are for
   -- gives {OK, score of the next in the queue or "", {lease, kind, payload, deadline_at or "", attempt deadline or "",
-  --       traceparent}, ..}
+  --       traceparent}, ..}; one that ran before may have three more: {key, header (JSON), data, ..} of its journal or
+  --       "", {number of the suspension, its ending, signal, ..} or "", and flags: "r" an earlier holder vanished,
+  --       "j" it has a journal, which is to be read when it is not here
   -- codes none
   local function execution_claim(keys, args)
     local prefix, now = ff.prefix(keys[1]), ff.now_ms()
@@ -56,13 +70,17 @@ do
     end
     ff.preload(prefix, ids)
     local payloads = #ids > 0 and redis.call('MGET', unpack(payload_keys))
-    local reply = { 'OK', '' }
+    local reply, room = { 'OK', '' }, MOST_JOURNAL
     for i, id in ipairs(ids) do
       local x = ff.load(prefix, id)
       -- An entry without its execution is a leftover; taking it out of the queue is the repair.
       if x and x.state == 'waiting' and x.index == 'queue:' .. queue then
         local lease_id = args[4] .. string.format('%03x', i)
-        reply[#reply + 1] = lease_one(x, payloads[i], lease_id, args[5], expires_at, now)
+        local grant = lease_one(x, payloads[i], lease_id, args[5], expires_at, now)
+        if x.steps or x.resumed or x.recovered then
+          room = add_past(x, grant, room)
+        end
+        reply[#reply + 1] = grant
       end
     end
     reply[2] = ff.refresh_ready(prefix, queue)

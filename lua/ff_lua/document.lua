@@ -23,9 +23,10 @@ do
   --   score        its score in x.index, when this call has moved it
   --   was          the index it was in when it moved first, to be taken out of that
   --   ended        the record of the lease that ended in this call
-  --   waitpoints   its waitpoints by number, when read in this call
+  --   suspension   its suspension, when read in this call
+  --   waitpoints   its waitpoints by number, the same
   local function pack(x)
-    x.id, x.prefix, x.is_dirty, x.score, x.was, x.ended = nil, nil, nil, nil, nil, nil
+    x.id, x.prefix, x.is_dirty, x.score, x.was, x.ended, x.suspension = nil, nil, nil, nil, nil, nil, nil
     x.waitpoints = nil
     return cmsgpack.pack(x)
   end

@@ -87,10 +87,10 @@ do
   --
   -- KEYS  1 executions
   -- ARGV  1 with_payload   "1" to read payloads
-  --       2 with_history   "1" to read the ended leases
+  --       2 with_history   "1" to read the ended leases and the newest steps
   --       3.. id
   -- gives array, one element an id: {} when unknown, else {id, payload or "", core (JSON),
-  --       {tag, value, ..}, {epoch, record (JSON), ..}}
+  --       {tag, value, ..}, {epoch, record (JSON), ..}, {number of steps, key, header (JSON), "", ..} or {}}
   -- codes none
   local function execution_describe(keys, args)
     local prefix, replies = ff.prefix(keys[1]), {}
@@ -105,12 +105,16 @@ do
     if not core then
       return {}
     end
+    local x = cmsgpack.unpack(core)
+    local text = cjson.encode(x)
+    x.id, x.prefix = id, prefix
     return {
       id,
       with_payload and redis.call('GET', ff.key(prefix, 'payload', id)) or '',
-      cjson.encode(cmsgpack.unpack(core)),
+      text,
       redis.call('HGETALL', ff.key(prefix, 'tags', id)),
       with_history and redis.call('HGETALL', ff.key(prefix, 'history', id)) or {},
+      with_history and ff.steps_shown(x) or {},
     }
   end
 
@@ -239,14 +243,28 @@ do
   end
 
   -- What a replay forgets.
-  local OUTCOME = { 'ended_at', 'result_bytes', 'failure', 'cancel_at', 'cancel_reason', 'progress', 'due_at' }
+  local OUTCOME = {
+    'ended_at', 'result_bytes', 'failure', 'cancel_at', 'cancel_reason', 'progress', 'due_at', 'failures', 'reclaims',
+    'recovered', 'resumed', 'spent_ms', 'kept_signals', 'signal_bytes',
+  }
+
+  -- Forgets the suspensions of x. Their waitpoints are closed, and without a trace: no number is used twice, so what
+  -- opens one of those opens nothing else.
+  local function forget_suspensions(x)
+    redis.call(
+      'UNLINK', ff.key(x.prefix, 'suspension', x.id), ff.key(x.prefix, 'waitpoints', x.id),
+      ff.key(x.prefix, 'signals', x.id), ff.key(x.prefix, 'deliveries', x.id), ff.key(x.prefix, 'delivery_expiry', x.id)
+    )
+  end
 
   -- Runs a terminal execution again: fresh counters, no old result, the deadline armed anew.
   --
   -- KEYS  1 executions
   -- ARGV  1 id
+  --       2 mode           what is kept of the journal: fresh (nothing), all (what is final), through (up to a step)
+  --       3 step           entry key or name of that step, else ""
   -- gives {OK, state} or {code}
-  -- codes EXECUTION_NOT_FOUND EXECUTION_NOT_TERMINAL REPLAYS_EXHAUSTED
+  -- codes EXECUTION_NOT_FOUND EXECUTION_NOT_TERMINAL REPLAYS_EXHAUSTED STEP_NOT_FOUND
   local function execution_replay(keys, args)
     local prefix, now = ff.prefix(keys[1]), ff.now_ms()
     local x = ff.load(prefix, args[1])
@@ -260,9 +278,15 @@ do
     if replays >= ff.policy(x, 'max_replays') then
       return { 'REPLAYS_EXHAUSTED', replays }
     end
+    local refusal = ff.fork_journal(x, args[2], args[3])
+    if refusal then
+      return { refusal }
+    end
+    if x.waitpoint_number or x.suspensions then
+      forget_suspensions(x)
+    end
     archive_last_lease(x)
     x.replays = replays + 1
-    x.failures, x.reclaims = nil, nil
     for _, field in ipairs(OUTCOME) do
       x[field] = nil
     end

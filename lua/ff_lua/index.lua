@@ -93,7 +93,7 @@ do
   -- Lists executions of one index beyond a position.
   --
   -- KEYS  1 executions
-  -- ARGV  1 index          executions, delayed, active, a terminal state, or tag:<namespace>/<tag>=<value>
+  -- ARGV  1 index          executions, delayed, suspended, active, a terminal state, or tag:<namespace>/<tag>=<value>
   --       2 direction      desc or asc, by score and id
   --       3 after_score    "" to start
   --       4 after_id

@@ -11,7 +11,7 @@ do
     local event = code == 'LEASE_REVOKED' and 'lease_revoked' or 'lease_expired'
     ff.tell_holder(x, 'lost', code)
     ff.end_lease(x, event, code, now, failure)
-    x.reclaims = reclaims
+    x.reclaims, x.recovered = reclaims, true
     local delay_ms = ff.policy(x, 'reclaim_delay_ms')
     if reclaims > ff.policy(x, 'max_reclaims') then
       x.failure = {
@@ -35,7 +35,7 @@ do
     if x.cancel_at or (x.reclaims or 0) >= ff.policy(x, 'max_reclaims') then
       return ff.reclaim(x, 'LEASE_EXPIRED', now)
     end
-    x.reclaims = (x.reclaims or 0) + 1
+    x.reclaims, x.recovered = (x.reclaims or 0) + 1, true
     ff.tell_holder(x, 'lost', 'LEASE_EXPIRED')
     ff.release(x, now)
   end
@@ -45,8 +45,12 @@ do
     if refusal then
       return refusal
     end
+    local is_first = x.index == 'offered'
     x.expires_at, x.confirmed, x.worker, x.holder = now + ttl_ms, true, worker, holder
     ff.place(x, 'leased', x.expires_at)
+    if is_first then
+      ff.event(x, 'confirmed', worker)
+    end
     if x.cancel_at then
       local stop_at = redis.call('ZSCORE', prefix .. 'deadline', x.id)
       return 'CANCEL ' .. (stop_at or string.format('%.0f', now)) .. ' ' .. (x.cancel_reason or '')

@@ -42,6 +42,7 @@ do
     local again = not failure.final and is_retryable(x, failure.category)
       and failures < ff.policy(x, 'max_attempts')
     x.failures = failures
+    x.resumed = nil -- the next attempt is not told what resumed this one
     x.failure = { type = failure.type, message = failure.message, category = failure.category }
     local answer = again and 'retry_scheduled' or 'failed'
     ff.end_lease(x, failure.ending, failure.code or answer, now, x.failure)
@@ -85,6 +86,7 @@ do
       return 'cancelled'
     end
     ff.end_lease(x, 'delayed', 'delayed', now)
+    ff.spend(x, now)
     ff.to_delayed(x, 'delay', 'attempt_interrupted', 'waiting_for_delay', now + tonumber(a[at]))
     ff.event(x, 'delayed')
     return 'delayed'
@@ -101,7 +103,10 @@ do
     return 'cancelled'
   end
 
-  local ANSWERS = { completed = true, retry_scheduled = true, failed = true, delayed = true, cancelled = true }
+  local ANSWERS = {
+    completed = true, retry_scheduled = true, failed = true, delayed = true, cancelled = true, suspended = true,
+    resumed = true,
+  }
 
   -- What an earlier outcome of this lease was answered, or nil.
   local function first_answer(x, epoch, lease_id)
@@ -117,10 +122,20 @@ do
     local x, refusal, epoch, lease_id = ff.leased(prefix, token, now)
     if refusal then
       local answer = x and first_answer(x, epoch, lease_id)
+      if answer == 'suspended' or answer == 'resumed' then
+        return { 'OK', answer, ff.suspension_answer(x, lease_id) }
+      end
       return answer and { 'OK', answer } or { refusal }
     end
     x.worker = worker
-    return { 'OK', finish[operation](x, a, at, now) }
+    if operation ~= 'suspend' then
+      return { 'OK', finish[operation](x, a, at, now) }
+    end
+    local answer, more, problem = ff.suspend(x, a[at], a[at + 1], now)
+    if not answer then
+      return { more, problem }
+    end
+    return { 'OK', answer, more }
   end
 
   -- Ends leases with their outcomes. A repeat gets the first answer.
@@ -128,9 +143,11 @@ do
   -- KEYS  1 executions
   -- ARGV  1.. items        lease, worker, operation, number of details, details..
   --                        complete: result. fail: type, message, category, "1" when final, retry_delay_ms or "".
-  --                        delay: delay_ms. stop: none.
-  -- gives array, one element an item: {OK, completed | retry_scheduled | failed | delayed | cancelled} or {code}
-  -- codes EXECUTION_NOT_FOUND LEASE_STALE LEASE_EXPIRED LEASE_REVOKED INVALID_ARGUMENT
+  --                        delay: delay_ms. stop: none. suspend: spec (JSON), kid of new waitpoints' tokens.
+  -- gives array, one element an item: {OK, completed | retry_scheduled | failed | delayed | cancelled},
+  --       {OK, suspended | resumed, JSON of the suspension's number and its waitpoints, or "" when a repeat came too
+  --       late} or {code, what is wrong}; a code that is not of leases leaves the lease in force
+  -- codes EXECUTION_NOT_FOUND LEASE_STALE LEASE_EXPIRED LEASE_REVOKED INVALID_ARGUMENT WAITPOINTS_FULL
   local function lease_finish(keys, args)
     local prefix, now, replies, at = ff.prefix(keys[1]), ff.now_ms(), {}, 1
     local leases = {}

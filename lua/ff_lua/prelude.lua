@@ -19,6 +19,7 @@ end
 do
   ff.EVENTS_KEPT = '10000' -- per partition; the bound of the durable feed
   ff.HISTORY_KEPT = 200 -- ended leases an execution remembers, the newest
+  ff.NEVER = 9e15 -- score of what waits without a limit of time; beyond every time, and still a whole number
 
   ff.DEFAULTS = {
     max_attempts = 4,
@@ -79,7 +80,7 @@ do
   -- A policy value: what the submitter stored, else the default.
   function ff.policy(x, name)
     local value = x.policy and x.policy[name]
-    if value == nil then
+    if value == nil or value == cjson.null then
       return ff.DEFAULTS[name]
     end
     return value

@@ -16,7 +16,7 @@ do
 
   -- Calls act(x, now) for up to the limit of due entries of an index or timer; an entry that should not be there is
   -- dropped.
-  local function each_due(keys, args, index, is_due, act)
+  function ff.each_due(keys, args, index, is_due, act)
     local prefix, now, limit = ff.prefix(keys[1]), ff.now_ms(), tonumber(args[1])
     local key, changed = prefix .. index, 0
     local ids = redis.call('ZRANGE', key, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
@@ -33,7 +33,7 @@ do
     if #ids == limit then
       return { changed, now }
     end
-    local head = redis.call('ZRANGE', key, '(' .. now, '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
+    local head = redis.call('ZRANGE', key, '(' .. now, '(' .. ff.NEVER, 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
     return { changed, head[2] and tonumber(head[2]) or '' }
   end
 
@@ -44,7 +44,7 @@ do
   -- gives {changed, next due}
   -- codes none
   local function offer_expire(keys, args)
-    return each_due(keys, args, 'offered', is_in, ff.forfeit)
+    return ff.each_due(keys, args, 'offered', is_in, ff.forfeit)
   end
 
   -- Puts executions whose lease ran out back in their queues.
@@ -54,7 +54,7 @@ do
   -- gives {changed, next due}
   -- codes none
   local function lease_expire(keys, args)
-    return each_due(keys, args, 'leased', is_in, function(x, now)
+    return ff.each_due(keys, args, 'leased', is_in, function(x, now)
       ff.reclaim(x, 'LEASE_EXPIRED', now)
     end)
   end
@@ -66,7 +66,7 @@ do
   -- gives {changed, next due}
   -- codes none
   local function delayed_promote(keys, args)
-    return each_due(keys, args, 'delayed', is_in, function(x)
+    return ff.each_due(keys, args, 'delayed', is_in, function(x)
       ff.to_waiting(x, 'promote', x.attempt_state)
       ff.event(x, 'promoted')
     end)
@@ -79,7 +79,7 @@ do
   -- gives {changed, next due}
   -- codes none
   local function attempt_expire(keys, args)
-    return each_due(keys, args, 'attempt_timeout', is_active, function(x, now)
+    return ff.each_due(keys, args, 'attempt_timeout', is_active, function(x, now)
       ff.tell_holder(x, 'lost', 'LEASE_REVOKED')
       ff.fail(x, {
         type = 'attempt_timeout', message = 'the attempt took longer than ' .. x.attempt_timeout_ms .. ' ms',
@@ -95,7 +95,7 @@ do
   -- gives {changed, next due}
   -- codes none
   local function deadline_expire(keys, args)
-    return each_due(keys, args, 'deadline', is_open, function(x, now)
+    return ff.each_due(keys, args, 'deadline', is_open, function(x, now)
       if x.cancel_at then
         return ff.cancel_now(x, 'cancel', now)
       end

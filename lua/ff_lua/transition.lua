@@ -33,6 +33,12 @@ do
     ff.place(x, 'delayed', due_at)
   end
 
+  -- `due_at` is when the first of its waits runs out of time, nil when none does.
+  function ff.to_suspended(x, operation, reason, due_at)
+    enter(x, operation, 'suspended', reason, 'attempt_interrupted')
+    ff.place(x, 'suspended', due_at or ff.NEVER)
+  end
+
   function ff.to_active(x, expires_at)
     enter(x, 'claim', 'active', 'none', 'running_attempt')
     x.expires_at = expires_at
@@ -47,6 +53,9 @@ do
     drop_timers(x)
     drop_deadline(x)
     ff.place(x, state, now + ff.policy(x, 'retention_ms'))
+    if x.waitpoint_number or x.suspensions then
+      ff.close_waits(x, state, now)
+    end
     if x.output_frames then
       redis.call('XADD', ff.key(x.prefix, 'output', x.id), ff.output_id(x, now), 'close', state)
     end

@@ -1,14 +1,19 @@
 -- What keeps a partition clean: retention, and the repair of indexes.
 do
-  local OWNED = { 'execution', 'payload', 'result', 'tags', 'history', 'output' }
+  local OWNED = {
+    'execution', 'payload', 'result', 'tags', 'history', 'output', 'best_effort', 'summary', 'suspension', 'waitpoints',
+    'signals', 'deliveries', 'delivery_expiry', 'journal', 'journal_data', 'steps',
+  }
 
   local function purge(prefix, id, x)
     if x then
       ff.unindex_tags(x, redis.call('HGETALL', ff.key(prefix, 'tags', id)))
     end
-    for _, kind in ipairs(OWNED) do
-      redis.call('UNLINK', ff.key(prefix, kind, id))
+    local owned = {}
+    for i, kind in ipairs(OWNED) do
+      owned[i] = ff.key(prefix, kind, id)
     end
+    redis.call('UNLINK', unpack(owned))
     redis.call('ZREM', prefix .. 'executions', id)
     redis.call('ZREM', prefix .. 'deadline', id)
     redis.call('ZREM', prefix .. 'attempt_timeout', id)
@@ -49,6 +54,9 @@ do
     elseif x.state == 'active' then
       x.expires_at = x.expires_at or now + ttl_ms
       return x.confirmed and 'leased' or 'offered', x.expires_at
+    elseif x.state == 'suspended' then
+      local record = ff.suspension(x)
+      return 'suspended', record and ff.next_due(record) or ff.NEVER
     end
     return x.state, now + ff.policy(x, 'retention_ms')
   end
@@ -78,7 +86,7 @@ do
       repaired = repaired + 1
     end
     if x.attempt_timeout_ms and x.state == 'active' and not redis.call('ZSCORE', x.prefix .. 'attempt_timeout', x.id) then
-      redis.call('ZADD', x.prefix .. 'attempt_timeout', x.granted_at + x.attempt_timeout_ms, x.id)
+      redis.call('ZADD', x.prefix .. 'attempt_timeout', x.granted_at + x.attempt_timeout_ms - (x.spent_ms or 0), x.id)
       repaired = repaired + 1
     end
     return repaired

@@ -88,7 +88,7 @@ def read_events(call: Callable[..., object], partitions: int = 64) -> dict[str, 
         entries = call("XRANGE", f"ff:{{p:{partition}}}:events", "-", "+")
         for _, fields in entries:  # type: ignore[attr-defined]
             for text in fields[1::2]:  # all events of one function call are one entry
-                name, execution, _, attempt, epoch, detail = text.decode().split(" ", 5)
+                name, execution, _, attempt, epoch, _, _, detail = text.decode().split(" ", 7)
                 events[execution].append(Event(name, int(attempt), int(epoch), detail))
     return events
 

@@ -28,7 +28,7 @@ def test_what_nobody_holds_is_cancelled_at_once(scenario: Scenario) -> None:
     assert scenario.events(waiting) == ["created", "cancelled"]
     assert scenario.event_entries()[-2] == {
         "event": "cancelled", "execution": waiting, "state": "cancelled", "attempt": "0", "epoch": "0",
-        "detail": "not needed",
+        "lane": "default/main", "kind": "test", "detail": "not needed",
     }  # fmt: skip
     scenario.assert_sound()
 

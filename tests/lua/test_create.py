@@ -120,7 +120,7 @@ def test_a_description_holds_everything_byte_for_byte(scenario: Scenario) -> Non
     assert described[:2] == [id.encode(), BYTES]
     assert read_core(described[2])["note"] == "\0\udcff"
     assert read_core(described[2]) == scenario.core(id)
-    assert described[3:] == [[b"a", b"b"], []]
+    assert described[3:] == [[b"a", b"b"], [], []]
 
 
 def test_an_unknown_execution_is_described_as_nothing(scenario: Scenario) -> None:

@@ -19,7 +19,7 @@ def test_a_completed_execution_keeps_its_result_byte_for_byte(scenario: Scenario
 
     assert scenario.call("execution_result", grant.id) == [b"OK", BYTES]
     assert scenario.core(grant.id)["attempt_state"] == "attempt_terminal"
-    assert scenario.events(grant.id) == ["created", "claimed", "completed"]
+    assert scenario.events(grant.id) == ["created", "claimed", "confirmed", "completed"]
     scenario.assert_sound()
 
 
@@ -55,7 +55,7 @@ def test_repeating_an_outcome_gives_the_first_answer(
     answers = [outcome(scenario, grant), outcome(scenario, grant), scenario.complete(grant.lease)]
 
     assert answers == [[b"OK", answer]] * 3
-    assert len(scenario.events(grant.id)) == 3
+    assert len(scenario.events(grant.id)) == 4
     scenario.assert_sound()
 
 

@@ -50,7 +50,7 @@ def test_kinds_of_keys_in_lua_are_those_of_the_page() -> None:
     derived = re.findall(r"ff\.key\((?:x\.)?prefix, '(\w+)'", LIBRARY)
     appended = re.findall(r"prefix \.\. '(\w+):?'", LIBRARY)
     placed = re.findall(r"ff\.place\(x, '(\w+):?'", LIBRARY)
-    owned = re.findall(r"'(\w+)'", re.search(r"local OWNED = \{(.*?)\}", LIBRARY)[1])  # type: ignore[index]
+    owned = re.findall(r"'(\w+)'", re.search(r"local OWNED = \{(.*?)\}", LIBRARY, re.DOTALL)[1])  # type: ignore[index]
     terminal = re.findall(r"(\w+) = true", re.search(r"ff\.TERMINAL = \{(.*?)\}", LIBRARY)[1])  # type: ignore[index]
     in_lua = {*derived, *appended, *placed, *owned, *terminal, "executions"} - {"worker"}
 

@@ -80,7 +80,7 @@ def test_the_values_of_the_vector_are_all_on_the_page() -> None:
 
     for dimension in ("lifecycle_phase", "ownership_state", "eligibility_state", "terminal_outcome"):
         assert page[dimension] == {getattr(vector, dimension) for vector in vectors}
-    assert page["blocking_reason"] == {*re.findall(r"'(waiting_for_\w+)'", LIBRARY), "none"} | {
+    assert page["blocking_reason"] == {*re.findall(r"'((?:waiting_for|paused_by)_\w+)'", LIBRARY), "none"} | {
         vector.blocking_reason for vector in vectors
     }
     assert page["attempt_state"] == set(

@@ -22,6 +22,8 @@ from ff_core.store.functions.lease import LeaseFunctions
 from ff_core.store.functions.outcome import OutcomeFunctions
 from ff_core.store.functions.output import OutputFunctions
 from ff_core.store.functions.registry import RegistryFunctions
+from ff_core.store.functions.signal import SignalFunctions
+from ff_core.store.functions.suspension import SuspensionFunctions
 from ff_core.store.functions.timer import TimerFunctions
 from ff_core.store.functions.upkeep import UpkeepFunctions
 from ff_core.store.functions.waitpoint import WaitpointFunctions
@@ -44,6 +46,8 @@ class ValkeyBackend(
     OutcomeFunctions,
     OutputFunctions,
     RegistryFunctions,
+    SignalFunctions,
+    SuspensionFunctions,
     TimerFunctions,
     UpkeepFunctions,
     WaitpointFunctions,

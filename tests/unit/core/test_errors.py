@@ -23,24 +23,12 @@ PYTHON_ONLY = frozenset(
     {
         "INTERNAL",
         "KEY_CONFLICT",
-        "PAYLOAD_TOO_LARGE",
         "SCHEDULER_UNAVAILABLE",
         "SHUTTING_DOWN",
         "STORE_UNAVAILABLE",
         "TOO_MANY_STREAMS",
         "UNAUTHENTICATED",
         "UNIMPLEMENTED",
-    }
-)
-
-#: Codes of functions that are being written. A code leaves this set with the function that returns it.
-AWAITED = frozenset(
-    {
-        "EXECUTION_NOT_SUSPENDED",
-        "SIGNALS_FULL",
-        "TOKEN_INVALID",
-        "WAITPOINT_CLOSED",
-        "WAITPOINT_NOT_FOUND",
     }
 )
 
@@ -71,7 +59,7 @@ def test_every_code_that_lua_returns_is_in_the_table() -> None:
 
 
 def test_every_code_of_the_table_is_returned_by_lua_or_known_to_be_pythons() -> None:
-    assert set(ErrorCode.__members__) - codes_of_lua() == PYTHON_ONLY | AWAITED
+    assert set(ErrorCode.__members__) - codes_of_lua() == PYTHON_ONLY
 
 
 @pytest.mark.parametrize("code", ErrorCode, ids=lambda code: code.name)

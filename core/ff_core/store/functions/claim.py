@@ -10,6 +10,9 @@ from ff_core import ids, keys
 from ff_core.errors import ErrorCode
 from ff_core.lease import Claimed, Grant
 from ff_core.store.functions.base import Functions, code_of, number
+from ff_core.store.functions.journal import journal_entries
+from ff_core.store.functions.signal import stored_signal
+from ff_core.suspension import Resumption
 
 
 class ClaimFunctions(Functions):
@@ -33,18 +36,7 @@ class ClaimFunctions(Functions):
                 repeatable=False,
             ),
         )
-        grants = [
-            Grant(
-                lease,
-                kind.decode(),
-                payload,
-                number(deadline),
-                number(attempt_deadline),
-                traceparent.decode(),
-            )
-            for lease, kind, payload, deadline, attempt_deadline, traceparent in reply[2:]
-        ]
-        return Claimed(grants, float(reply[1]) if reply[1] else None)
+        return Claimed([_grant(row) for row in reply[2:]], float(reply[1]) if reply[1] else None)
 
     async def lease_release(self, leases: Sequence[bytes]) -> list[ErrorCode | None]:
         """Gives back grants that were not delivered or were refused."""
@@ -59,3 +51,21 @@ class ClaimFunctions(Functions):
             call,
             lambda _lease: ErrorCode.INVALID_ARGUMENT,
         )
+
+
+def _grant(row: Sequence[Any]) -> Grant:
+    lease, kind, payload, deadline, attempt_deadline, traceparent, *past = row
+    grant = Grant(
+        lease, kind.decode(), payload, number(deadline), number(attempt_deadline), traceparent.decode()
+    )
+    if past:
+        journal, resumption, flags = past
+        grant.recovered = b"r" in flags
+        grant.journal_is_partial = b"j" in flags and not journal
+        grant.journal = journal_entries(journal) if journal else []
+        if resumption:
+            suspension, ending, *signals = resumption
+            grant.resumption = Resumption(
+                suspension, ending.decode(), [stored_signal(each) for each in signals]
+            )
+    return grant

@@ -9,9 +9,11 @@ from typing import Any, cast
 from ff_core import keys
 from ff_core.errors import EngineError, ErrorCode, invalid
 from ff_core.execution import Created, ExecutionRecord, NewExecution
+from ff_core.journal import KeepMode
 from ff_core.state import State
 from ff_core.store.connection import Argument
 from ff_core.store.functions.base import Functions, check, pairs, text
+from ff_core.store.functions.journal import steps_shown
 
 MAX_TAGS = 32
 
@@ -106,10 +108,13 @@ class ExecutionFunctions(Functions):
         old, new = check(reply, execution_id)
         return old, new
 
-    async def execution_replay(self, execution_id: str) -> State:
-        """Runs it again. Raises EXECUTION_NOT_FOUND, EXECUTION_NOT_TERMINAL, REPLAYS_EXHAUSTED."""
+    async def execution_replay(self, execution_id: str, mode: KeepMode = "fresh", through: str = "") -> State:
+        """Runs it again; `through` is the entry key or name of the last step that is kept.
+
+        Raises EXECUTION_NOT_FOUND, EXECUTION_NOT_TERMINAL, REPLAYS_EXHAUSTED, STEP_NOT_FOUND.
+        """
         reply = await self.client.fcall(
-            "execution_replay", keys.anchor(self.partition_of(execution_id)), execution_id
+            "execution_replay", keys.anchor(self.partition_of(execution_id)), execution_id, mode, through
         )
         return State(text(check(reply, execution_id)[0]))
 
@@ -157,7 +162,8 @@ def read_record(entry: Sequence[Any]) -> ExecutionRecord | None:
     """An execution as `ff.describe` gives it."""
     if not entry:
         return None
-    execution_id, payload, core, tags, history = entry
+    execution_id, payload, core, tags, history, shown = entry
+    total, steps = steps_shown(shown)
     records = [(int(epoch), json.loads(record)) for epoch, record in pairs(history).items()]
     return ExecutionRecord(
         execution_id=text(execution_id),
@@ -165,4 +171,6 @@ def read_record(entry: Sequence[Any]) -> ExecutionRecord | None:
         payload=payload,
         tags=dict(sorted(pairs(tags).items())),
         history=sorted(records, key=lambda record: record[0]),
+        steps=steps,
+        steps_total=total,
     )

@@ -6,12 +6,24 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from ff_core import ids, keys
-from ff_core.errors import ErrorCode
+from ff_core.errors import EngineError, ErrorCode
 from ff_core.lease import Answer, Outcome, Progress
 from ff_core.store.client import StoreClient
 from ff_core.store.connection import Argument
 from ff_core.store.functions.base import BATCH, Functions, text
+from ff_core.store.functions.suspension import suspended
 from ff_core.store.gather import Gather
+
+#: Codes that say that the lease is lost; any other refuses one outcome, and the lease stays.
+LOST = frozenset(
+    {
+        ErrorCode.EXECUTION_NOT_FOUND,
+        ErrorCode.EXECUTION_TERMINAL,
+        ErrorCode.LEASE_STALE,
+        ErrorCode.LEASE_EXPIRED,
+        ErrorCode.LEASE_REVOKED,
+    }
+)
 
 
 class OutcomeFunctions(Functions):
@@ -40,8 +52,8 @@ class OutcomeFunctions(Functions):
             args += (outcome.lease, worker_id, outcome.operation, len(outcome.details), *outcome.details)
         reply = await self.client.fcall_durable("lease_finish", keys.anchor(partition), *args)
         return [
-            text(verdict[1]) if verdict[0] == b"OK" else ErrorCode[text(verdict[0])]
-            for verdict in cast("list[list[Any]]", reply)
+            _answer(outcome, verdict)
+            for (outcome, _), verdict in zip(items, cast("list[list[Any]]", reply), strict=True)
         ]
 
     async def lease_progress(self, reports: Sequence[Progress]) -> list[tuple[ErrorCode | None, bool]]:
@@ -65,3 +77,14 @@ class OutcomeFunctions(Functions):
             call,
             lambda _report: (ErrorCode.INVALID_ARGUMENT, False),
         )
+
+
+def _answer(outcome: Outcome, verdict: list[Any]) -> Answer:
+    word = text(verdict[0])
+    if word != "OK":
+        code = ErrorCode[word]
+        return code if code in LOST or len(verdict) == 1 else EngineError(code, text(verdict[1]))
+    answer = text(verdict[1])
+    if answer in ("suspended", "resumed"):
+        return suspended(ids.execution_of_lease(outcome.lease), answer, verdict[2])
+    return answer
