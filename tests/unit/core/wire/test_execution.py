@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 from ff_core.errors import EngineError, ErrorCode
 from ff_core.execution import ExecutionRecord, NewExecution
 from ff_core.ids import partition_of_execution, partition_of_key
-from ff_core.wire.execution import DAY_MS, Limits, execution_message, new_execution, new_policy
+from ff_core.journal import JournalEntry, StepFailure
+from ff_core.suspension import SuspensionRecord
+from ff_core.wire.execution import (
+    DAY_MS,
+    SUMMARY_BYTES,
+    Limits,
+    execution_message,
+    kept_journal,
+    new_execution,
+    new_policy,
+)
 from ff_core.wire.time import duration
 from flowfabric_api.execution.v1 import execution_pb2 as pb
 
@@ -68,6 +78,10 @@ HOSTILE: list[tuple[str, Change]] = [
     ("spec.policy.max_replays", lambda r: setattr(r.spec.policy, "max_replays", -1)),
     ("spec.policy.output_max_frames", lambda r: setattr(r.spec.policy, "output_max_frames", 0)),
     ("spec.policy.output_max_bytes", lambda r: setattr(r.spec.policy, "output_max_bytes", 1 << 33)),
+    ("spec.policy.summary_max_bytes", lambda r: setattr(r.spec.policy, "summary_max_bytes", 1)),
+    ("spec.policy.summary_max_bytes", lambda r: setattr(r.spec.policy, "summary_max_bytes", 1 << 21)),
+    ("spec.policy.best_effort_ttl", lambda r: r.spec.policy.best_effort_ttl.CopyFrom(duration(0))),
+    ("spec.policy.best_effort_ttl", lambda r: r.spec.policy.best_effort_ttl.CopyFrom(duration(DAY_MS + 1))),
     ("spec.policy.reclaim_delay", lambda r: setattr(r.spec.policy.reclaim_delay, "seconds", -1)),
     ("spec.policy.retention", lambda r: setattr(r.spec.policy.retention, "seconds", -1)),
     ("spec.policy.attempt_timeout", lambda r: r.spec.policy.attempt_timeout.CopyFrom(duration(0))),
@@ -133,6 +147,15 @@ def test_a_retention_of_the_gateway_is_stored_unless_it_is_the_default() -> None
     assert new_execution(request(), LIMITS, 64).policy == {}
 
 
+def test_the_largest_summary_of_the_gateway_is_stored_unless_it_is_the_default() -> None:
+    limits = Limits(100, DAY_MS, max_summary_bytes=1000)
+
+    assert new_execution(request(), limits, 64).policy == {"summary_max_bytes": 1000}
+    own = request(policy=pb.Policy(summary_max_bytes=SUMMARY_BYTES))
+    assert new_execution(own, limits, 64).policy == {}
+    assert show(stored(new_execution(request(), limits, 64))).spec.policy.summary_max_bytes == 1000
+
+
 def test_the_repeat_of_a_submission_has_its_fingerprint() -> None:
     spec = {"payload": b"a", "tags": {"a.b": "c"}, "required_capabilities": ["x", "y"]}
     again = spec | {"required_capabilities": ["y", "x", "y"], "traceparent": "another"}
@@ -171,12 +194,15 @@ def policies(draw: st.DrawFn) -> pb.Policy:
         ("max_replays", st.integers(0, 1_000_000)),
         ("output_max_frames", st.integers(1, 1_000_000)),
         ("output_max_bytes", st.integers(1, 1 << 32)),
+        ("summary_max_bytes", st.integers(2, SUMMARY_BYTES - 1)),
     ):
         if draw(st.booleans()):
             setattr(policy, field, draw(values))
     for field in ("reclaim_delay", "retention"):
         if draw(st.booleans()):
             getattr(policy, field).CopyFrom(draw(SPAN))
+    if draw(st.booleans()):
+        policy.best_effort_ttl.CopyFrom(duration(draw(st.integers(1, DAY_MS))))
     if draw(st.booleans()):
         policy.attempt_timeout.CopyFrom(duration(draw(st.integers(1, 10**12))))
     if draw(st.booleans()):
@@ -205,7 +231,8 @@ def test_a_stored_policy_has_only_names_that_the_rules_know(policy: pb.Policy) -
     assert set(new_policy(policy)) <= {
         "max_attempts", "backoff_initial_ms", "backoff_multiplier", "backoff_max_ms", "backoff_jitter",
         "max_reclaims", "reclaim_delay_ms", "max_replays", "retention_ms", "output_max_frames",
-        "output_max_bytes", "retryable_categories", "non_retryable_categories",
+        "output_max_bytes", "retryable_categories", "non_retryable_categories", "summary_max_bytes",
+        "best_effort_ttl_ms",
     }  # fmt: skip
 
 
@@ -294,6 +321,64 @@ def test_progress_failure_cancel_and_history_are_shown() -> None:
         (1, 1, "c"),
         (2, 2, ""),
     ]
+
+
+def test_a_suspended_execution_shows_what_it_waits_for() -> None:
+    record = stored(new_execution(request(), LIMITS, 64), state="suspended", reason="waiting_for_approval")
+    wait = {"name": "approval", "node": {"op": "signal", "at": "a"}, "due_at": 9000, "on_timeout": "fail"}
+    core = {"number": 2, "reason_code": "waiting_for_approval", "state": "open", "at": 1000, "waits": [wait]}
+
+    message = execution_message(record, lambda _queue: True, SuspensionRecord(core, [], []))
+
+    assert message.state == pb.PUBLIC_STATE_SUSPENDED
+    assert message.state_vector.lifecycle_phase == "suspended"
+    assert message.state_vector.blocking_reason == "waiting_for_approval"
+    assert (message.suspension.number, message.suspension.state) == (2, "open")
+    assert message.suspension.due_time.ToMilliseconds() == 9000
+    assert message.suspension.waits[0].condition.signal.waitpoint == "a"
+    assert not show(record).HasField("suspension")
+
+
+def test_steps_and_the_version_of_the_summary_are_shown() -> None:
+    record = stored(new_execution(request(), LIMITS, 64), summary_version=4)
+    failure = StepFailure("Declined", "no funds", "permanent")
+    record.steps = [
+        JournalEntry("1", "step", "plan", "done", runs=2, started_ms=1000, ended_ms=2000, data_bytes=9),
+        JournalEntry("2", "step", "charge", "failed", failure=failure, started_ms=3000, ended_ms=3001),
+        JournalEntry("3", "sleep", "sleep", "waiting", started_ms=3002, due_ms=9000),
+    ]
+    record.steps_total = 300
+
+    message = show(record)
+
+    assert (message.summary_version, message.steps_total) == (4, 300)
+    assert [(one.key, one.name) for one in message.steps] == [("1", "plan"), ("2", "charge"), ("3", "sleep")]
+    assert (message.steps[0].runs, message.steps[0].data_bytes) == (2, 9)
+    assert message.steps[1].failure.type == "Declined"
+    assert message.steps[2].due_time.ToMilliseconds() == 9000
+    assert not message.steps[2].HasField("end_time")
+
+
+@pytest.mark.parametrize(
+    ("keep", "kept"),
+    [
+        ({}, ("fresh", "")),
+        ({"keep_journal": False}, ("fresh", "")),
+        ({"keep_journal": True}, ("all", "")),
+        ({"keep_journal_through": "plan"}, ("through", "plan")),
+    ],
+    ids=str,
+)
+def test_a_replay_says_what_it_keeps(keep: dict[str, Any], kept: tuple[str, str]) -> None:
+    assert kept_journal(pb.ReplayExecutionRequest(**keep)) == kept
+
+
+@pytest.mark.parametrize("step", ["", "a b", "x" * 257])
+def test_a_replay_through_what_is_no_step_is_refused(step: str) -> None:
+    with pytest.raises(EngineError) as refused:
+        kept_journal(pb.ReplayExecutionRequest(keep_journal_through=step))
+
+    assert refused.value.field == "keep_journal_through"
 
 
 def test_a_start_time_and_a_delay_are_not_both_taken() -> None:
