@@ -168,7 +168,8 @@ do
     return tonumber(ms), tonumber(seq)
   end
 
-  local function is_before(a, b)
+  -- Whether one id comes before another.
+  function ff.is_before(a, b)
     local a_ms, a_seq = place_of(a)
     local b_ms, b_seq = place_of(b)
     return a_ms < b_ms or a_ms == b_ms and a_seq < b_seq
@@ -192,7 +193,7 @@ do
 
   -- The summary as the one entry of its class.
   local function open_summary(x, after)
-    local is_new = x.summary_version and (after == '' or is_before(after, x.summary_id))
+    local is_new = x.summary_version and (after == '' or ff.is_before(after, x.summary_id))
     local source = { class = SUMMARY, head = is_new and { x.summary_id } or nil }
     function source.advance()
       source.head = nil
@@ -216,7 +217,7 @@ do
   local function first_of(sources)
     local first
     for _, source in ipairs(sources) do
-      if source.head and (not first or is_before(source.head[1], first.head[1])) then
+      if source.head and (not first or ff.is_before(source.head[1], first.head[1])) then
         first = source
       end
     end

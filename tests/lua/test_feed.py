@@ -1,0 +1,191 @@
+"""The feed of a partition: read in order, by place, filtered where it is, and honest about what is gone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import pytest
+
+from .harness.scenario import Scenario
+
+
+@dataclass(frozen=True)
+class Page:
+    last: str
+    fell_off: bool
+    more: bool
+    places: list[tuple[str, int]]
+    texts: list[str]
+
+    @property
+    def names(self) -> list[str]:
+        return [text.split(" ", 1)[0] for text in self.texts]
+
+    @property
+    def ids(self) -> list[str]:
+        return [text.split(" ", 2)[1] for text in self.texts]
+
+
+def read(
+    scenario: Scenario,
+    after: str = "",
+    limit: int = 100,
+    *,
+    scan: int = 1000,
+    namespace: str = "",
+    lane: str = "",
+    kind: str = "",
+    names: str = "",
+    tags: tuple[str, ...] = (),
+) -> Page:
+    reply = scenario.call("feed_read", after, limit, scan, namespace, lane, kind, names, *tags)
+    last, fell_off, more, *events = reply
+    return Page(
+        last.decode(),
+        bool(fell_off),
+        bool(more),
+        [(entry.decode(), number) for entry, number, _ in events],
+        [text.decode() for _, _, text in events],
+    )
+
+
+def test_events_are_read_in_order_and_from_where_one_stopped(scenario: Scenario) -> None:
+    grant = scenario.hold()
+    first = read(scenario)
+    scenario.complete(grant.lease)
+
+    rest = read(scenario, first.last)
+
+    assert first.names[:2] == ["created", "claimed"]
+    assert (rest.names, rest.fell_off, rest.more) == (["completed"], False, False)
+    assert read(scenario, rest.last).texts == []
+    assert read(scenario, rest.last).last == rest.last
+
+
+def test_the_end_is_told_without_reading(scenario: Scenario) -> None:
+    assert read(scenario, "$").last == "0-0"
+    scenario.create()
+    end = read(scenario, "$")
+
+    assert (end.texts, end.last) == ([], read(scenario).last)
+
+
+def test_a_page_may_end_within_an_entry_of_many_events(scenario: Scenario) -> None:
+    items = [scenario.item() for _ in range(7)]
+    scenario.create_many(*items)
+    ids = [str(item[0]) for item in items]
+
+    pages = [read(scenario, limit=3)]
+    while pages[-1].more:
+        pages.append(read(scenario, pages[-1].last, limit=3))
+
+    assert [len(page.texts) for page in pages] == [3, 3, 1]
+    assert [id for page in pages for id in page.ids] == ids
+    assert [number for page in pages for _, number in page.places] == [1, 2, 3, 4, 5, 6, 7]
+    assert {entry for page in pages for entry, _ in page.places} == {pages[-1].last}
+    assert all("." in page.last for page in pages[:-1])
+
+
+def test_a_place_within_an_entry_that_is_gone_goes_on_with_the_next(scenario: Scenario) -> None:
+    scenario.create_many(*(scenario.item() for _ in range(3)))
+    within = read(scenario, limit=1)
+    scenario.engine.advance(1)
+    scenario.create(kind="later")
+    scenario.engine.command("XTRIM", scenario.prefix + "events", "MAXLEN", 1)
+
+    page = read(scenario, within.last)
+
+    assert (page.fell_off, len(page.texts)) == (True, 1)
+
+
+def test_who_comes_too_late_is_told_and_goes_on_with_what_is_kept(scenario: Scenario) -> None:
+    scenario.create()
+    behind = read(scenario).last
+    for _ in range(3):
+        scenario.engine.advance(1)
+        scenario.create()
+    scenario.engine.command("XTRIM", scenario.prefix + "events", "MAXLEN", 2)
+
+    page = read(scenario, behind)
+
+    assert (page.fell_off, len(page.texts)) == (True, 2)
+    assert read(scenario, page.last).fell_off is False
+    assert read(scenario, "").fell_off is False  # whoever asks for what is kept misses nothing
+    assert read(scenario, "0-0").fell_off is False
+
+
+def test_who_waited_for_the_first_event_is_told_when_it_is_gone(scenario: Scenario) -> None:
+    flat = ("event", "created 0-1 waiting 0 0 default/main test ")
+    for number in range(1, 10_002):
+        scenario.engine.command("XADD", scenario.prefix + "events", f"{number}-1", *flat)
+    scenario.engine.command("XTRIM", scenario.prefix + "events", "MAXLEN", 10_000)
+
+    assert read(scenario, "0-0", limit=1).fell_off is True
+
+
+def feed(scenario: Scenario) -> dict[str, str]:
+    """Executions that differ in one thing each, by what that is."""
+    return {
+        "plain": scenario.create(),
+        "namespace": scenario.create(queue="other/main/any"),
+        "lane": scenario.create(queue="default/fast/any"),
+        "kind": scenario.create(kind="email"),
+        "tag": scenario.create(tags={"app.name": "x"}),
+        "other tag": scenario.create(tags={"app.name": "y"}),
+    }
+
+
+@pytest.mark.parametrize(
+    ("only", "found"),
+    [
+        ({"namespace": "other"}, ["namespace"]),
+        ({"lane": "fast"}, ["lane"]),
+        ({"lane": "fast", "namespace": "other"}, []),
+        ({"kind": "email"}, ["kind"]),
+        ({"tags": ("app.name", "x")}, ["tag"]),
+        ({"tags": ("app.name", "x", "app.more", "z")}, []),
+        ({"names": ",created,"}, ["plain", "namespace", "lane", "kind", "tag", "other tag"]),
+        ({"names": ",create,ated,claimed,"}, []),
+    ],
+)
+def test_readers_choose_namespace_lane_kind_tags_and_names(
+    scenario: Scenario, only: dict[str, str], found: list[str]
+) -> None:
+    ids = feed(scenario)
+
+    page = read(scenario, **only)  # type: ignore[arg-type]
+
+    assert page.ids == [ids[one] for one in found]
+    assert page.last == read(scenario).last
+
+
+def test_tags_count_as_they_are_when_read(scenario: Scenario) -> None:
+    id = scenario.create()
+    scenario.call("execution_tag", id, 32, "app.name", "x")
+
+    assert set(read(scenario, tags=("app.name", "x")).ids) == {id}
+
+
+def test_a_filter_looks_at_a_bounded_number_and_says_how_far_it_came(scenario: Scenario) -> None:
+    for _ in range(5):
+        scenario.create()
+    wanted = scenario.create(kind="email")
+
+    pages = [read(scenario, scan=2, kind="email")]
+    while pages[-1].more:
+        pages.append(read(scenario, pages[-1].last, scan=2, kind="email"))
+
+    assert [page.ids for page in pages[:-1]] == [[], []]
+    assert pages[-1].ids == [wanted]
+    assert all(earlier.last < later.last for earlier, later in pairwise(pages))
+
+
+def test_events_of_the_release_before_are_read_and_match_no_place(scenario: Scenario) -> None:
+    scenario.engine.command(
+        "XADD", scenario.prefix + "events", "5-1", "event", "attempt_failed 0-1 waiting 1 1 SomeError"
+    )
+
+    assert read(scenario).names == ["attempt_failed"]
+    assert read(scenario, namespace="default").names == []
+    assert read(scenario, names=",attempt_failed,").names == ["attempt_failed"]
