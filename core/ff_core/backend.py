@@ -167,9 +167,9 @@ class EngineBackend(SuspensionBackend, SignalBackend, JournalBackend, Protocol):
     async def partitions_fix(self, partitions: int) -> int: ...
 
 
-class WorkerBackend(JournalBackend, EngineBackend, Protocol):
+class WorkerBackend(EngineBackend, Protocol):
     """What the workers' door asks."""
 
 
-class ExecutionBackend(JournalBackend, SuspensionBackend, EngineBackend, Protocol):
+class ExecutionBackend(EngineBackend, Protocol):
     """What the clients' door asks."""
