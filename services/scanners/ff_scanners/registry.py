@@ -11,6 +11,7 @@ from ff_scanners.scanners.lease_expiry import LeaseExpiry
 from ff_scanners.scanners.library_prune import LibraryPrune
 from ff_scanners.scanners.offer_expiry import OfferExpiry
 from ff_scanners.scanners.retention import Retention
+from ff_scanners.scanners.suspension_timeout import SuspensionTimeout
 from ff_scanners.scanners.worker_registry import WorkerRegistry
 
 #: Every scanner, by name. Adding one: write its file, add it here, give its interval a setting.
@@ -23,5 +24,6 @@ SCANNERS: tuple[type[Scanner], ...] = (
     LibraryPrune,
     OfferExpiry,
     Retention,
+    SuspensionTimeout,
     WorkerRegistry,
 )

@@ -18,6 +18,7 @@ from ff_scanners.scanners.lease_expiry import LeaseExpiry
 from ff_scanners.scanners.library_prune import LibraryPrune
 from ff_scanners.scanners.offer_expiry import OfferExpiry
 from ff_scanners.scanners.retention import Retention
+from ff_scanners.scanners.suspension_timeout import SuspensionTimeout
 from ff_scanners.scanners.worker_registry import WorkerRegistry
 
 #: A shorter interval would be all cost: what was seen to come due is handled on time anyway.
@@ -53,6 +54,8 @@ class ScannerSettings(ServiceSettings):
     """Interval of offer_expiry: grants that no worker confirmed in time."""
     retention_trimmer_interval_s: float = Field(Retention.default_interval_ms / 1000, ge=LEAST_S)
     """Interval of retention: terminal executions whose retention is over."""
+    suspension_timeout_interval_s: float = Field(SuspensionTimeout.default_interval_ms / 1000, ge=LEAST_S)
+    """Interval of suspension_timeout: sleeps that are over, waits that ran out of time."""
     worker_registry_interval_s: float = Field(WorkerRegistry.default_interval_ms / 1000, ge=LEAST_S)
     """Interval of worker_registry: workers that were not heard of."""
 
@@ -87,5 +90,6 @@ class ScannerSettings(ServiceSettings):
             "library_prune": self.library_prune_interval_s,
             "offer_expiry": self.offer_expiry_interval_ms / 1000,
             "retention": self.retention_trimmer_interval_s,
+            "suspension_timeout": self.suspension_timeout_interval_s,
             "worker_registry": self.worker_registry_interval_s,
         }[scanner]

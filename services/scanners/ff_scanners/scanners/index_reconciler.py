@@ -13,6 +13,7 @@ REPAIRS = Counter("ff_index_repairs_total", "Entries of an index that were wrong
 INDEXES = (
     "executions",
     "delayed",
+    "suspended",
     "offered",
     "leased",
     "completed",
