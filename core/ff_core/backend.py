@@ -165,11 +165,3 @@ class EngineBackend(SuspensionBackend, SignalBackend, JournalBackend, Protocol):
     async def member_beat(self, service: str, member: Member, ttl_ms: int, library: str) -> list[Member]: ...
     async def member_list(self, service: str) -> list[Member]: ...
     async def partitions_fix(self, partitions: int) -> int: ...
-
-
-class WorkerBackend(EngineBackend, Protocol):
-    """What the workers' door asks."""
-
-
-class ExecutionBackend(EngineBackend, Protocol):
-    """What the clients' door asks."""

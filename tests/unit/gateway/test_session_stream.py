@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from ff_core.backend import WorkerBackend
+from ff_core.backend import EngineBackend
 from ff_core.errors import EngineError, ErrorCode
 from ff_core.journal import JournalWrite
 from ff_core.lease import Grant, Outcome
@@ -92,7 +92,7 @@ class Gateway:
         self.store = Store()
         self.returned: list[bytes] = []
         self.book = DemandBook(self.returned.extend)
-        self._backend = cast("WorkerBackend", self.store)
+        self._backend = cast("EngineBackend", self.store)
         self.sessions = Sessions(self._backend, "gateway-1", POLICY.worker_ttl_ms)
         self.said: asyncio.Queue[pb.SessionRequest | None] = asyncio.Queue()
 

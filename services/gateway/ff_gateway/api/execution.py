@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -12,8 +13,17 @@ from typing import Any
 from ff_core.backend import EngineBackend
 from ff_core.errors import EngineError, ErrorCode, invalid
 from ff_core.execution import Created, ExecutionRecord, ListQuery, NewExecution
+from ff_core.state import State
+from ff_core.suspension import SuspensionRecord
 from ff_core.wire import names
-from ff_core.wire.execution import MAX_PRIORITY, PUBLIC_STATES, STATES, execution_message, new_execution
+from ff_core.wire.execution import (
+    MAX_PRIORITY,
+    PUBLIC_STATES,
+    STATES,
+    execution_message,
+    kept_journal,
+    new_execution,
+)
 from ff_core.wire.status import ok, status_of
 from ff_core.wire.time import span_ms
 from ff_gateway.policy import Policy
@@ -67,8 +77,7 @@ class ExecutionServicer(execution_pb2_grpc.ExecutionServiceServicer):
 
     async def GetExecution(self, request: pb.GetExecutionRequest, _context: Any) -> pb.Execution:
         record = await self._record(request.execution_id, payload=request.include_payload)
-        await self._workforce.workers()
-        return execution_message(record, self._workforce.has_capable_worker)
+        return await self._shown(record)
 
     async def _record(self, execution_id: str, *, payload: bool = False) -> ExecutionRecord:
         [record] = await self._backend.execution_describe([execution_id], payload=payload, history=True)
@@ -76,15 +85,38 @@ class ExecutionServicer(execution_pb2_grpc.ExecutionServiceServicer):
             raise EngineError(ErrorCode.EXECUTION_NOT_FOUND, execution_id)
         return record
 
+    async def _shown(self, record: ExecutionRecord) -> pb.Execution:
+        suspension = await self._suspension(record)
+        await self._workforce.workers()
+        return execution_message(record, self._workforce.has_capable_worker, suspension)
+
+    async def _suspension(self, record: ExecutionRecord) -> SuspensionRecord | None:
+        """The current or last suspension; None also when the execution is purged meanwhile."""
+        if not record.number("suspensions"):
+            return None
+        try:
+            return await self._backend.suspension_describe(record.execution_id)
+        except EngineError as error:
+            if error.code is not ErrorCode.EXECUTION_NOT_FOUND:
+                raise
+            return None
+
     async def ListExecutions(
         self, request: pb.ListExecutionsRequest, _context: Any
     ) -> pb.ListExecutionsResponse:
         query = _query(request)
         page = await self._backend.execution_list(query)
         await self._workforce.workers()
+        # Of those that are suspended only: what resumed the others may be large.
+        suspended = [record for record in page.records if record.state is State.SUSPENDED]
+        found = await asyncio.gather(*(self._suspension(record) for record in suspended))
+        suspensions = {id(record): one for record, one in zip(suspended, found, strict=True)}
         reply = pb.ListExecutionsResponse()
         for record in page.records:
-            reply.executions.append(execution_message(record, self._workforce.has_capable_worker))
+            message = execution_message(
+                record, self._workforce.has_capable_worker, suspensions.get(id(record))
+            )
+            reply.executions.append(message)
         if page.next_position is not None:
             reply.next_page_token = _page_token(request, page.next_position)
         return reply
@@ -96,8 +128,7 @@ class ExecutionServicer(execution_pb2_grpc.ExecutionServiceServicer):
             shown = None
             while True:
                 record = await self._record(request.execution_id)
-                await self._workforce.workers()
-                message = execution_message(record, self._workforce.has_capable_worker)
+                message = await self._shown(record)
                 if message != shown:
                     shown = message
                     yield pb.WatchExecutionResponse(execution=message)
@@ -152,7 +183,8 @@ class ExecutionServicer(execution_pb2_grpc.ExecutionServiceServicer):
     async def ReplayExecution(
         self, request: pb.ReplayExecutionRequest, _context: Any
     ) -> pb.ReplayExecutionResponse:
-        state = await self._backend.execution_replay(request.execution_id)
+        mode, through = kept_journal(request)
+        state = await self._backend.execution_replay(request.execution_id, mode, through)
         return pb.ReplayExecutionResponse(state=PUBLIC_STATES[state])
 
     async def RevokeLease(self, request: pb.RevokeLeaseRequest, _context: Any) -> pb.RevokeLeaseResponse:

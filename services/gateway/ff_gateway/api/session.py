@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable
 import structlog
 
 from ff_core import clock
-from ff_core.backend import WorkerBackend
+from ff_core.backend import EngineBackend
 from ff_core.errors import EngineError, ErrorCode, invalid
 from ff_core.wire import names
 from ff_core.wire import worker as wire
@@ -42,7 +42,7 @@ class SessionStream:
     """One Session call from Hello to its end."""
 
     def __init__(
-        self, backend: WorkerBackend, book: DemandBook, sessions: Sessions, policy: Policy, *,
+        self, backend: EngineBackend, book: DemandBook, sessions: Sessions, policy: Policy, *,
         outcomes: Outcomes, gateway_id: str,
     ) -> None:  # fmt: skip
         self._backend = backend

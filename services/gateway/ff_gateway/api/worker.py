@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from ff_core.backend import WorkerBackend
+from ff_core.backend import EngineBackend
 from ff_core.errors import EngineError, ErrorCode, invalid
 from ff_core.lease import CancelNotice, Grant, Outcome
 from ff_core.output import Appended
@@ -35,7 +35,7 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
     """The door for workers."""
 
     def __init__(
-        self, backend: WorkerBackend, book: DemandBook, sessions: Sessions, policy: Policy, *,
+        self, backend: EngineBackend, book: DemandBook, sessions: Sessions, policy: Policy, *,
         tokens: WaitpointTeller, gateway_id: str,
     ) -> None:  # fmt: skip
         self._backend = backend
