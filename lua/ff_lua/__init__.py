@@ -36,6 +36,7 @@ SOURCES = (
     "upkeep.lua",
     "registry.lua",
     "keyring.lua",
+    "feed.lua",
 )
 
 _REGISTERED = re.compile(r"^\s*register\('(\w+)'", re.MULTILINE)
