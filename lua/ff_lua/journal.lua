@@ -26,7 +26,7 @@ do
   end
 
   local function totals_text(totals)
-    return string.format('%d %d %d', totals.bytes, totals.entries, totals.last)
+    return totals.bytes .. ' ' .. totals.entries .. ' ' .. totals.last
   end
 
   local function data_bytes(header)
@@ -35,9 +35,8 @@ do
 
   -- Adds the engine's fields to a header: a place in the order, times, the size of the data.
   local function seal(header, sequence, started_at, ended_at, size)
-    local ending = ended_at and string.format(',"end":%.0f', ended_at) or ''
-    return string.sub(header, 1, -2)
-      .. string.format(',"q":%d,"at":%.0f%s,"b":%d}', sequence, started_at, ending, size)
+    local ending = ended_at and ',"end":' .. ended_at or ''
+    return string.sub(header, 1, -2) .. ',"q":' .. sequence .. ',"at":' .. started_at .. ending .. ',"b":' .. size .. '}'
   end
 
   -- Writes entries that were checked: keys, sealed headers, data, and which are new.

@@ -1,0 +1,308 @@
+"""The journal: recorded under the fence, once, whole, within its limits; read in order and in pages."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from .harness.journal import entries_of, entry, keys, read, record, record_many, totals
+from .harness.scenario import LEASE_TTL_MS, QUEUE, WORKER, Scenario
+
+BYTES = bytes(range(256))
+
+
+def grant_row(scenario: Scenario) -> list[Any]:
+    """The one grant of a claim, as it is answered."""
+    reply = cast("list[Any]", scenario.call("execution_claim", QUEUE, 1, 5000, "n", "g"))
+    return cast("list[Any]", reply[2])
+
+
+def claim_again(scenario: Scenario, id: str) -> list[Any]:
+    scenario.call("lease_revoke", id, "")
+    return grant_row(scenario)
+
+
+def test_entries_are_kept_in_order_byte_for_byte(scenario: Scenario) -> None:
+    grant = scenario.hold()
+    at = scenario.engine.now_ms
+
+    assert record(scenario, grant.lease, entry("1", "plan", data=BYTES, r=2)) == [b"OK"]
+    assert record(scenario, grant.lease, entry("=apply:x", "apply", f="abc")) == [b"OK"]
+
+    [first, second], end = read(scenario, grant.id)
+    assert (first.key, first.data, first.header) == (
+        "1",
+        BYTES,
+        {"k": "step", "n": "plan", "s": "done", "r": 2, "q": 1, "at": at, "end": at, "b": 256},
+    )
+    assert (second.key, second.data, second.header["q"], end) == ("=apply:x", b"", 2, 0)
+    assert totals(scenario, grant.id)[1:] == (2, 2)
+    scenario.assert_sound()
+
+
+def test_a_repeat_is_answered_ok_and_the_first_stays(scenario: Scenario) -> None:
+    grant = scenario.hold()
+    record(scenario, grant.lease, entry("1", data=b"first"))
+    before = read(scenario, grant.id)
+    scenario.engine.advance(5)
+
+    assert record(scenario, grant.lease, entry("1", data=b"first")) == [b"OK"]
+    assert record(scenario, grant.lease, entry("1", data=b"second")) == [b"OK"]
+    assert record(scenario, grant.lease, entry("1", state="running")) == [b"OK"]
+
+    assert read(scenario, grant.id) == before
+
+
+def test_what_runs_becomes_final_in_its_place(scenario: Scenario) -> None:
+    grant = scenario.hold()
+    at = scenario.engine.now_ms
+    record(scenario, grant.lease, entry("1", state="running", data=b"so far"))
+    record(scenario, grant.lease, entry("2"))
+    scenario.engine.advance(300)
+
+    failure = {"type": "E", "message": 'it "broke"', "category": "transient"}
+    assert record(scenario, grant.lease, entry("1", state="failed", r=1, e=failure)) == [b"OK"]
+
+    [first, _], _ = read(scenario, grant.id)
+    assert (first.state, first.data, first.header["e"]) == ("failed", b"", failure)
+    assert (first.header["q"], first.header["at"], first.header["end"]) == (1, at, at + 300)
+    totals(scenario, grant.id)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        entry("2", "apply"),
+        entry("2", "plan", kind="value"),
+        entry("2", "plan", f="b"),
+    ],
+    ids=["name", "kind", "fingerprint"],
+)
+def test_another_step_at_a_recorded_key_is_told_and_nothing_is_written(
+    scenario: Scenario, other: list[Any]
+) -> None:
+    grant = scenario.hold()
+    record(scenario, grant.lease, entry("2", "plan", f="a", data=b"x"))
+
+    assert record(scenario, grant.lease, entry("1"), other, entry("3")) == [b"STEP_MISMATCH", b"2"]
+
+    assert keys(scenario, grant.id) == ["2"]
+    assert totals(scenario, grant.id)[1] == 1
+
+
+def test_fingerprints_are_compared_only_where_there_are_two(scenario: Scenario) -> None:
+    grant = scenario.hold()
+    record(scenario, grant.lease, entry("1", f="a"), entry("2"))
+
+    assert record(scenario, grant.lease, entry("1"), entry("2", f="b")) == [b"OK"]
+
+
+def test_a_key_comes_once_in_a_write(scenario: Scenario) -> None:
+    grant = scenario.hold()
+
+    assert record(scenario, grant.lease, entry("1"), entry("1")) == [b"INVALID_ARGUMENT", b"1"]
+    assert keys(scenario, grant.id) == []
+
+
+def test_only_the_lease_in_force_may_write(scenario: Scenario) -> None:
+    grant = scenario.hold()
+    scenario.call("lease_revoke", grant.id, "")
+    again = scenario.reclaim(grant.id)
+
+    assert record_many(
+        scenario,
+        (grant.lease, entry("1")),
+        (again.lease + "x", entry("1")),
+        ("nonsense", entry("1")),
+        ("0-ff:1:1:n", entry("1")),
+        (again.lease, entry("2")),
+    ) == [[b"LEASE_REVOKED"], [b"LEASE_STALE"], [b"INVALID_ARGUMENT"], [b"EXECUTION_NOT_FOUND"], [b"OK"]]
+    scenario.engine.advance(LEASE_TTL_MS)
+    assert record(scenario, again.lease, entry("3")) == [b"LEASE_EXPIRED"]
+    assert keys(scenario, grant.id) == ["2"]
+
+
+def test_writes_of_many_leases_and_of_one_share_a_call(scenario: Scenario) -> None:
+    one, two = scenario.hold(), scenario.hold()
+
+    replies = record_many(
+        scenario,
+        (one.lease, entry("1")),
+        (two.lease, entry("1"), entry("2")),
+        (one.lease, entry("2"), entry("1")),
+    )
+
+    assert replies == [[b"OK"]] * 3
+    assert (keys(scenario, one.id), keys(scenario, two.id)) == (["1", "2"], ["1", "2"])
+    assert {*scenario.published("news")[-1].decode().split()} == {one.id, two.id}
+
+
+def test_the_first_record_confirms_a_grant_and_later_ones_leave_the_core_alone(scenario: Scenario) -> None:
+    id = scenario.create()
+    [grant] = scenario.claim()
+
+    record(scenario, grant.lease, entry("1"))
+    core = scenario.value("execution", id)
+
+    assert scenario.core(id)["confirmed"] is True
+    assert scenario.score("leased", id) == scenario.core(id)["expires_at"]
+    record(scenario, grant.lease, entry("2", data=b"x"), entry("3", state="running"))
+    record(scenario, grant.lease, entry("3"))
+    assert scenario.value("execution", id) == core
+    scenario.assert_sound()
+
+
+def test_who_watches_is_told_of_every_record_that_says_something(scenario: Scenario) -> None:
+    grant = scenario.hold()
+    record(scenario, grant.lease, entry("1"))
+    told = len(scenario.published("news"))
+
+    record(scenario, grant.lease, entry("2"))
+    assert scenario.published("news")[told:] == [grant.id.encode()]
+    record(scenario, grant.lease, entry("2"))
+    assert len(scenario.published("news")) == told + 1
+
+
+# Limits.
+
+
+def test_a_full_journal_takes_nothing_new(scenario: Scenario) -> None:
+    grant = scenario.hold()
+    record(scenario, grant.lease, entry("1", state="running"), entry("2"))
+
+    assert record(scenario, grant.lease, entry("3"), entry("4"), max_entries=3) == [b"JOURNAL_FULL", b"3"]
+    assert keys(scenario, grant.id) == ["1", "2"]
+    assert record(scenario, grant.lease, entry("1"), entry("2"), max_entries=2) == [b"OK"]
+    assert record(scenario, grant.lease, entry("3"), max_entries=3) == [b"OK"]
+
+
+def test_bytes_are_counted_with_their_headers(scenario: Scenario) -> None:
+    grant = scenario.hold()
+    record(scenario, grant.lease, entry("1", data=b"x" * 1000))
+    bytes_kept, _, _ = totals(scenario, grant.id)
+
+    assert bytes_kept > 1000
+    assert record(scenario, grant.lease, entry("2"), max_bytes=bytes_kept) == [b"JOURNAL_FULL", b"2"]
+    assert record(scenario, grant.lease, entry("1"), max_bytes=bytes_kept) == [b"OK"]
+
+
+# Reading.
+
+
+def test_pages_go_on_where_the_last_ended(scenario: Scenario) -> None:
+    grant = scenario.hold()
+    record(scenario, grant.lease, *(entry(str(number), data=b"x" * 1000) for number in range(1, 6)))
+
+    page, after = read(scenario, grant.id, max_bytes=2500)
+    assert ([each.key for each in page], after) == (["1", "2"], 2)
+    page, after = read(scenario, grant.id, after, max_bytes=10)
+    assert ([each.key for each in page], after) == (["3"], 3)
+    page, after = read(scenario, grant.id, after, max_bytes=2500)
+    assert ([each.key for each in page], after) == (["4", "5"], 0)
+    assert read(scenario, grant.id, 5) == ([], 0)
+
+
+def test_a_long_journal_is_read_in_pages_of_entries_too(scenario: Scenario) -> None:
+    grant = scenario.hold()
+    for first in range(1, 521, 130):
+        record(
+            scenario,
+            grant.lease,
+            *(entry(str(number)) for number in range(first, first + 130)),
+            max_entries=1000,
+        )
+
+    page, after = read(scenario, grant.id, data=False)
+
+    assert (len(page), after) == (256, 256)
+    assert keys(scenario, grant.id) == [str(number) for number in range(1, 521)]
+
+
+def test_headers_can_be_read_alone(scenario: Scenario) -> None:
+    grant = scenario.hold()
+    record(scenario, grant.lease, entry("1", data=b"x" * 10))
+
+    [found], _ = read(scenario, grant.id, data=False)
+
+    assert (found.data, found.header["b"]) == (b"", 10)
+    assert scenario.call("journal_read", "0-ff", 0, 100, 1) == [b"EXECUTION_NOT_FOUND"]
+    assert read(scenario, scenario.create()) == ([], 0)
+
+
+# Grants.
+
+
+def test_the_next_holder_gets_the_journal_with_its_grant(scenario: Scenario) -> None:
+    grant = scenario.hold()
+    record(scenario, grant.lease, entry("1", data=BYTES), entry("2", "send", state="running"))
+
+    row = claim_again(scenario, grant.id)
+
+    assert [(each.key, each.state, each.data) for each in entries_of(row[6])] == [
+        ("1", "done", BYTES),
+        ("2", "running", b""),
+    ]
+    assert b"j" in row[8]
+
+
+def test_a_retry_gets_it_and_a_first_run_gets_none(scenario: Scenario) -> None:
+    id = scenario.create(policy={"backoff_initial_ms": 0})
+    row = grant_row(scenario)
+    assert len(row) == 6
+    lease = row[0].decode()
+    record(scenario, lease, entry("1"))
+
+    scenario.fail(lease)
+
+    assert [each.key for each in entries_of(grant_row(scenario)[6])] == ["1"]
+    assert scenario.core(id)["attempt"] == 2
+
+
+@pytest.mark.parametrize("entries", [1, 257])
+def test_a_large_journal_is_left_to_be_read(scenario: Scenario, entries: int) -> None:
+    grant = scenario.hold()
+    data = b"x" * 70_000 if entries == 1 else b""
+    for first in range(0, entries, 200):
+        record(
+            scenario,
+            grant.lease,
+            *(entry(str(number), data=data) for number in range(first, min(first + 200, entries))),
+            max_entries=1000,
+        )
+
+    row = claim_again(scenario, grant.id)
+
+    assert (row[6], row[8]) in [(b"", b"j"), (b"", b"rj")]
+    assert len(keys(scenario, grant.id)) == entries
+
+
+def test_a_description_shows_the_newest_steps(scenario: Scenario) -> None:
+    grant = scenario.hold()
+    for first in range(0, 250, 125):
+        record(
+            scenario,
+            grant.lease,
+            *(entry(str(number), data=b"x") for number in range(first, first + 125)),
+            max_entries=1000,
+        )
+
+    [reply] = cast("list[list[Any]]", scenario.call("execution_describe", 0, 1, grant.id))
+    shown = entries_of(reply[5][1:])
+
+    assert reply[5][0] == 250
+    assert [each.key for each in shown] == [str(number) for number in range(50, 250)]
+    assert {each.data for each in shown} == {b""}
+    [bare] = cast("list[list[Any]]", scenario.call("execution_describe", 0, 0, grant.id))
+    assert bare[5] == []
+
+
+def test_the_journal_goes_with_its_execution(scenario: Scenario) -> None:
+    grant = scenario.hold(policy={"retention_ms": 1000})
+    record(scenario, grant.lease, entry("1", data=b"x"))
+    scenario.finish(grant.lease, "complete", WORKER)
+    scenario.engine.advance(1000)
+
+    scenario.call("retention_purge", 100)
+
+    assert scenario.keys_of(grant.id) == []
