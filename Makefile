@@ -19,7 +19,7 @@ XDIST  := -n $(JOBS) --dist loadgroup
 
 .DEFAULT_GOAL := help
 .PHONY: help setup $(VENV) fmt lint type proto proto-check docs docs-check \
-	test test-unit test-lua test-integration test-e2e test-chaos bench demo dev clean
+	test test-unit test-lua test-integration test-e2e test-chaos bench demo approval agent callback dev clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 $(STAMP)-bench: $(STAMP)
 	@$(PIP) install -e '.[bench]' -c constraints.txt
+	-@$(PYTHON) -m bench.peers.fetch
 	@touch $@
 
 fmt: $(STAMP) ## Format the code and apply the safe fixes
@@ -97,6 +98,15 @@ bench: $(STAMP)-bench ## Measure; prints a table and writes bench/results
 
 demo: $(STAMP) ## Index the files of a directory while workers get killed (DIR=path)
 	$(PYTHON) -m examples.index_files.demo $(if $(DIR),--dir "$(DIR)")
+
+approval: $(STAMP) ## Deploy once two people approve, while nothing runs (ARGS=--reject)
+	$(PYTHON) -m examples.approval.run $(ARGS)
+
+agent: $(STAMP) ## Answer a question with tools, streamed words and a review (ARGS="--base-url URL")
+	$(PYTHON) -m examples.agent.run $(ARGS)
+
+callback: $(STAMP) ## Sell something that is paid through a webhook
+	$(PYTHON) -m examples.callback.run $(ARGS)
 
 dev: $(STAMP) ## Run the whole stack here until Ctrl-C
 	$(VENV)/bin/flowfabric dev $(ARGS)

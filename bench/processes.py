@@ -23,11 +23,18 @@ class ProcessFailedError(Exception):
 
 @dataclass(frozen=True)
 class Command:
-    """How to start one process; it runs in the root of the project with the driver's interpreter."""
+    """How to start one process in the root of the project: a module, or a program that is no Python."""
 
     module: str
     arguments: Sequence[str] = ()
     environment: Mapping[str, str] | None = None
+    program: str = ""
+    """Path of what to run instead of a module with the driver's interpreter."""
+
+    def line(self) -> list[str]:
+        """The command line."""
+        program = [self.program] if self.program else [sys.executable, "-m", self.module]
+        return [*program, *self.arguments]
 
 
 @dataclass(frozen=True)
@@ -67,10 +74,7 @@ async def start(command: Command, environment: Mapping[str, str]) -> Running:
     """Starts a process in a group of its own."""
     output = tempfile.TemporaryFile()  # noqa: SIM115 (closed by stop)
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        command.module,
-        *command.arguments,
+        *command.line(),
         env={**os.environ, **environment, **(command.environment or {})},
         cwd=ROOT,
         stdin=asyncio.subprocess.DEVNULL,

@@ -50,6 +50,7 @@ class Outcome:
             "about": self.case.about,
             "metrics": [asdict(metric) for metric in self.case.metrics],
             "systems": {system: self._system_as_json(system) for system in self.case.systems},
+            "absent": dict(self.case.absent),
         }
 
     def _system_as_json(self, system: str) -> dict[str, Any]:
@@ -84,6 +85,8 @@ def table(outcome: Outcome) -> Table:
         failed = len(outcome.failures.get(system, ()))
         name = f"{system} [red]({failed} failed)[/red]" if failed else system
         grid.add_row(name, *cells, _cores(outcome.cores(system)))
+    for system, why in case.absent.items():
+        grid.add_row(system, f"[dim]{why}[/dim]")
     return grid
 
 

@@ -40,6 +40,8 @@ class Case:
     systems: Mapping[str, Measure]
     #: Fewer runs than asked for, where one takes minutes.
     max_runs: int = 1000
+    #: Systems that cannot be measured here, and why.
+    absent: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,10 @@ class Size:
     drained_at_depth: int = 1_000
     routed_workers: int = 100
     routed_tasks: int = 1_000
+    suspended: int = 300
+    suspended_at_once: int = 2_000
+    stepped: int = 300
+    stepped_at_once: int = 1_000
     #: A sample that takes longer is reported as failed.
     patience_seconds: float = 600
 
@@ -73,5 +79,9 @@ QUICK = Size(
     drained_at_depth=500,
     routed_workers=20,
     routed_tasks=200,
+    suspended=50,
+    suspended_at_once=300,
+    stepped=30,
+    stepped_at_once=100,
     patience_seconds=120,
 )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from typing import Any
 
 import uvloop
 
 from bench.gate import Entrant
 from bench.peers.flowfabric_system import LANE, WORKERS_VARIABLE
-from flowfabric import Task, Worker, task
+from flowfabric import Context, Task, Worker, task
 
 
 def tasks(entrant: Entrant, capabilities: frozenset[str]) -> list[Task[..., Any]]:
@@ -30,7 +31,24 @@ def tasks(entrant: Entrant, capabilities: frozenset[str]) -> list[Task[..., Any]
     async def routed(payload: bytes) -> None:
         entrant.count((entrant.moment(), payload.decode() in capabilities))
 
-    return [noop, hold, routed]
+    @task
+    async def wait(payload: bytes, context: Context) -> None:
+        if context.resumption is None:
+            entrant.count((context.execution_id, time.time_ns()))
+        await context.wait_for("go")
+
+    @task
+    async def three(payload: bytes, context: Context) -> int:
+        first = await context.step("one", one, 0)
+        second = await context.step("two", one, first)
+        return await context.step("three", one, second)
+
+    return [noop, hold, routed, wait, three]
+
+
+async def one(number: int) -> int:
+    """A step that does nothing."""
+    return number + 1
 
 
 async def serve(worker: Worker) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from bench.scenario import Case, Size
-from bench.scenarios import depth, drain, idle, latency, leases, routed, submit
+from bench.scenarios import depth, drain, idle, latency, leases, routed, steps, submit, suspend
 from bench.server import Server
 
 SCENARIOS: Mapping[str, Callable[[Server, Size], Sequence[Case]]] = {
@@ -16,4 +16,6 @@ SCENARIOS: Mapping[str, Callable[[Server, Size], Sequence[Case]]] = {
     "idle": idle.cases,
     "depth": depth.cases,
     "routed": routed.cases,
+    "suspend": suspend.cases,
+    "steps": steps.cases,
 }
