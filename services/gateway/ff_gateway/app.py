@@ -22,6 +22,7 @@ from ff_core.worker import Member
 from ff_gateway.api.execution import ExecutionServicer
 from ff_gateway.api.operator import OperatorServicer
 from ff_gateway.api.output import OutputServicer
+from ff_gateway.api.subscription import SubscriptionServicer
 from ff_gateway.api.worker import WorkerServicer
 from ff_gateway.claims import Claims
 from ff_gateway.demand import DemandBook
@@ -33,6 +34,7 @@ from ff_gateway.schedulers import Schedulers
 from ff_gateway.services import served_by
 from ff_gateway.sessions import Sessions
 from ff_gateway.settings import GatewaySettings
+from ff_gateway.subscription import Subscriptions
 from ff_gateway.tokens import Tokens
 from ff_gateway.watch import Watches
 from ff_gateway.workforce import Workforce
@@ -86,6 +88,7 @@ class Gateway:
             grace_ms=settings.shutdown_grace_ms,
         )
         self.watches = Watches(backend, settings.max_concurrent_stream_ops)
+        self.subscriptions = Subscriptions(backend, settings.max_concurrent_stream_ops)
         self.workforce = Workforce(backend, self.watches)
         self.keyring = KeyRingKeeper(backend, settings.waitpoint_secrets())
         self.tokens = Tokens(self.keyring, settings.public_url)
@@ -100,13 +103,14 @@ class Gateway:
         )
         self.executions = ExecutionServicer(backend, self.workforce, self.watches, policy)
         self.outputs = OutputServicer(backend, self.watches)
+        self.events = SubscriptionServicer(self.subscriptions, backend.partitions)
         self.operators = OperatorServicer(
             backend, self.workforce, self.keyring, settings.waitpoint_key_grace_ms
         )
         self.workers = WorkerServicer(
             backend, self.book, self.sessions, policy, tokens=self.tokens, gateway_id=self.gateway_id
         )
-        self.served = served_by((self.executions, self.outputs, self.operators, self.workers))
+        self.served = served_by((self.executions, self.outputs, self.events, self.operators, self.workers))
         self.health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         principals = Principals(token, settings.named_tokens())
         self.server = rpc.new_server(principals, MAX_MESSAGE_BYTES)
@@ -172,6 +176,7 @@ class Gateway:
         await self.sessions.drain(grace_s)
         await self.schedulers.stop()
         self.watches.close()
+        self.subscriptions.close()
         await self.http.stop(1.0)
         await self.server.stop(1.0)
         await self.supervisor.stop()

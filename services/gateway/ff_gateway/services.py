@@ -13,10 +13,12 @@ from ff_core.rpc import is_served
 from ff_gateway.api.execution import ExecutionServicer
 from ff_gateway.api.operator import OperatorServicer
 from ff_gateway.api.output import OutputServicer
+from ff_gateway.api.subscription import SubscriptionServicer
 from ff_gateway.api.worker import WorkerServicer
 from flowfabric_api.execution.v1 import execution_pb2, execution_pb2_grpc
 from flowfabric_api.operator.v1 import operator_pb2, operator_pb2_grpc
 from flowfabric_api.output.v1 import output_pb2, output_pb2_grpc
+from flowfabric_api.subscription.v1 import subscription_pb2, subscription_pb2_grpc
 from flowfabric_api.worker.v1 import worker_pb2, worker_pb2_grpc
 
 
@@ -43,6 +45,11 @@ SERVICES = (
         output_pb2.DESCRIPTOR.services_by_name["OutputService"],
         OutputServicer,
         output_pb2_grpc.add_OutputServiceServicer_to_server,
+    ),
+    Service(
+        subscription_pb2.DESCRIPTOR.services_by_name["SubscriptionService"],
+        SubscriptionServicer,
+        subscription_pb2_grpc.add_SubscriptionServiceServicer_to_server,
     ),
     Service(
         operator_pb2.DESCRIPTOR.services_by_name["OperatorService"],

@@ -17,6 +17,7 @@ from flowfabric_api.execution.v1 import execution_pb2 as ex
 from flowfabric_api.journal.v1 import journal_pb2 as jr
 from flowfabric_api.operator.v1 import operator_pb2 as op
 from flowfabric_api.output.v1 import output_pb2 as out
+from flowfabric_api.subscription.v1 import subscription_pb2 as sub
 from flowfabric_api.worker.v1 import worker_pb2 as wk
 
 from .door import METHODS, Door, Refused, reason_of
@@ -184,6 +185,11 @@ LOOK = [
     Case("TailOutput", out.TailOutputRequest(execution_id=UNKNOWN, attempt=-1), "attempt"),
     Case("TailOutput", out.TailOutputRequest(execution_id=UNKNOWN, classes=[9]), "classes"),
     Case("ReadOutput", out.ReadOutputRequest(execution_id=UNKNOWN, kinds=[0]), "kinds"),
+    Case("Subscribe", sub.SubscribeRequest(after="x"), "after"),
+    Case("Subscribe", sub.SubscribeRequest(page_size=-1), "page_size"),
+    Case("Subscribe", sub.SubscribeRequest(lane="a/b"), "lane"),
+    Case("ReadEvents", sub.SubscribeRequest(after="eJxjZAAAAAIAAg", namespace="a b"), "after"),
+    Case("ReadEvents", sub.SubscribeRequest(tags=["a.b=c", "a.b=d"]), "tags"),
     Case("ListWorkers", op.ListWorkersRequest(namespace="a b"), "namespace"),
     Case("ListWorkers", op.ListWorkersRequest(page_size=-1), "page_size"),
     Case("ListWorkers", op.ListWorkersRequest(page_token="a b"), "page_token"),
