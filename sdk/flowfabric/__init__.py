@@ -70,8 +70,10 @@ from flowfabric._operator import KeyRotation, LaneInfo, PoolInfo, QueueInfo, Wai
 from flowfabric._outcome import Delay, Fail, Retry
 from flowfabric._session import Pool
 from flowfabric._signal import Delivery, Signal, SignalEffect, SignalSpec
+from flowfabric._steps import StepRetry
 from flowfabric._suspension import Resumption, Suspension, Wait, Waitpoint
 from flowfabric._task import Task, task
+from flowfabric._waits import Resumed
 from flowfabric._worker import Worker
 
 __all__ = [
@@ -116,6 +118,7 @@ __all__ = [
     "Progress",
     "QueueInfo",
     "ResultNotReady",
+    "Resumed",
     "Resumption",
     "Retry",
     "Revocation",
@@ -129,6 +132,7 @@ __all__ = [
     "Step",
     "StepFailed",
     "StepMismatch",
+    "StepRetry",
     "StepUnknown",
     "Submission",
     "Summary",

@@ -5,6 +5,7 @@ What can end an attempt, and what becomes of it:
     no slot comes free in time         given back, before its handler has begun
     the handler returns                Completed, also when it was asked to stop
     the handler raises                 Failed, Delayed, or Cancelled when it was asked to stop
+    nothing of it can go on by itself  it is unwound like a cancelled one, and Suspended
     cancel is requested                an async handler gets CancelledError, a thread sees is_cancelled
     the lease is lost or runs out      the same, and nobody hears the outcome
     the worker stops                   the same; what waits for a slot is given back
@@ -23,13 +24,29 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from flowfabric._calls import Calls
+from flowfabric._connection import Connection
 from flowfabric._context import Context
-from flowfabric._errors import EngineError, FlowFabricError, LeaseLost, PayloadTooLarge
+from flowfabric._durable import Durable
+from flowfabric._errors import EngineError, FlowFabricError, LeaseLost, PayloadTooLarge, StepFailed
+from flowfabric._journal import Journal
 from flowfabric._leases import NEVER, Leases
-from flowfabric._outcome import Cancelled, Completed, Delay, Fail, Failed, Outcome, Retry, clean, outcome_of
+from flowfabric._outcome import (
+    Cancelled,
+    Completed,
+    Delay,
+    Fail,
+    Failed,
+    Outcome,
+    Retry,
+    Suspended,
+    clean,
+    outcome_of,
+)
 from flowfabric._output_stream import OutputStream
 from flowfabric._slots import PATIENCE_S, Slots
 from flowfabric._task import Task
+from flowfabric_api.suspension.v1 import suspension_pb2 as suspension_pb
 from flowfabric_api.worker.v1 import worker_pb2 as pb
 
 logger = logging.getLogger(__name__)
@@ -105,6 +122,7 @@ class Attempts:
         leases: Leases,
         slots: Sequence[Slots],
         wake: Callable[[], None],
+        short_wait: float = 1.0,
     ) -> None:
         """`wake` is told that there may be something to send."""
         self._tasks = tasks
@@ -120,9 +138,20 @@ class Attempts:
         self._idle.set()
         self._guard: asyncio.TimerHandle | None = None
         self._guard_at = NEVER
-        self._threads = ThreadPoolExecutor(sum(pool.total for pool in slots), "flowfabric-task")
+        self.threads = ThreadPoolExecutor(sum(pool.total for pool in slots), "flowfabric-task")
         self.output = OutputStream(self.lose)
+        self.short_wait = short_wait
         self.max_output_frame_bytes = 0
+        self.max_entry_bytes = 0
+        self._calls = Calls()
+
+    def follow(self, connection: Connection | None) -> None:
+        """Goes on over this session; None: there is none now."""
+        if connection is not None:
+            self.max_output_frame_bytes = connection.session.max_output_frame_bytes
+            self.max_entry_bytes = connection.session.max_journal_entry_bytes
+        self.output.follow(connection)
+        self._calls.follow(connection)
 
     # What the session says
 
@@ -165,14 +194,19 @@ class Attempts:
         if attempt.is_waiting:
             self._take_out(attempt)
         else:
-            self.output.open(lease).fail(error)
+            self._fail_reports(lease, error)
             attempt.stop(lost=True)
+
+    def _fail_reports(self, lease: bytes, error: EngineError) -> None:
+        self.output.open(lease).fail(error)
+        if (durable := self._accepted[lease].context.durable) is not None:
+            durable.journal.fail(error)
 
     def stop(self, error: EngineError) -> None:
         """Stops every handler, unheard. Each lease is held until its handler has really ended."""
         self.decline_waiting("the worker stops")
         for lease, attempt in self._accepted.items():
-            self.output.open(lease).fail(error)
+            self._fail_reports(lease, error)
             attempt.stop(lost=True)
 
     def decline_waiting(self, reason: str, accepted_until: float = NEVER) -> None:
@@ -227,7 +261,7 @@ class Attempts:
             self._guard.cancel()
         if self._patience is not None:
             self._patience.cancel()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self.threads.shutdown(wait=False, cancel_futures=True)
 
     # What contexts say
 
@@ -247,18 +281,37 @@ class Attempts:
         self._leases.report_progress(lease, percent, message)
         self._wake()
 
+    def open_journal(self, grant: pb.Grant) -> Journal:
+        """The journal of a running attempt."""
+        return self._leases.open_journal(grant.lease, grant.journal, self._wake)
+
+    def unwind(self, lease: bytes) -> None:
+        """Cancels a handler that is to be suspended."""
+        attempt = self._accepted.get(lease)
+        if attempt is not None and attempt.in_handler and attempt.runner is not None:
+            attempt.runner.cancel()
+
+    async def create_waitpoint(
+        self, request: suspension_pb.CreateWaitpointRequest
+    ) -> suspension_pb.Waitpoint:
+        """Makes a waitpoint of a running attempt."""
+        return await self._calls.create_waitpoint(request)
+
     # One attempt
 
     def _begin(self, attempt: Attempt) -> None:
         self._leases.begin(attempt.grant.lease)
         self._slots[attempt.grant.pool].busy += 1
         attempt.runner = self._loop.create_task(self._run(attempt))
+        attempt.context.runner = attempt.runner
 
     async def _run(self, attempt: Attempt) -> None:
         lease, slots = attempt.grant.lease, self._slots[attempt.grant.pool]
         began_at = self._loop.time()
         try:
             outcome = await self._outcome(attempt)
+            if (durable := attempt.context.durable) is not None:
+                outcome = await self._durable_outcome(attempt, durable, outcome)
             if (output := self.output.find(lease)) is not None:
                 await output.flush()
             if not attempt.is_lost:
@@ -287,6 +340,10 @@ class Attempts:
             return Cancelled()
         attempt.in_handler = True
         try:
+            if attempt.grant.journal_is_partial:
+                entries = await self._calls.read_journal(attempt.grant.execution_id)
+                del attempt.grant.journal[:]
+                attempt.grant.journal.extend(entries)
             result = await self._call(attempt.task, attempt.grant.payload, attempt.context)
             attempt.in_handler = False
             encoded = attempt.task.handler.encode(result)
@@ -311,10 +368,29 @@ class Attempts:
         if handler.is_async:
             return await task.function(*arguments)
         run = contextvars.copy_context().run
-        return await self._loop.run_in_executor(self._threads, run, task.function, *arguments)
+        return await self._loop.run_in_executor(self.threads, run, task.function, *arguments)
+
+    async def _durable_outcome(self, attempt: Attempt, durable: Durable, outcome: Outcome) -> Outcome:
+        """What the outcome of a handler with durable calls is in truth."""
+        await durable.close()
+        if attempt.stop_requested:
+            return outcome
+        if durable.mismatch is not None:
+            return outcome_of(durable.mismatch)
+        if durable.suspension is None:
+            return outcome
+        while attempt.runner is not None and attempt.runner.cancelling():
+            attempt.runner.uncancel()
+        try:
+            await durable.settle()
+        except FlowFabricError as error:
+            return outcome_of(error)
+        return Suspended(durable.suspension)
 
     def _outcome_of(self, attempt: Attempt, error: BaseException) -> Outcome:
         grant = attempt.grant
+        if isinstance(error, StepFailed) and isinstance(error.__cause__, Exception):
+            error = error.__cause__
         if not isinstance(error, Retry | Fail | Delay | FlowFabricError | asyncio.CancelledError):
             logger.warning(
                 "attempt_failed execution=%s attempt=%s kind=%s",

@@ -29,8 +29,8 @@ class Connection:
         """Done when the gateway is going."""
         self._apply = apply
         self._loop = asyncio.get_running_loop()
-        self._channel = gateway.open_channel()
-        self.stub = WorkerServiceStub(self._channel)
+        self.channel = gateway.open_channel()
+        self.stub = WorkerServiceStub(self.channel)
         self.metadata = gateway.metadata
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = NEVER
@@ -57,7 +57,7 @@ class Connection:
 
     async def close(self) -> None:
         """Closes the channel, once nobody uses it any more."""
-        await self._channel.close(None)
+        await self.channel.close(None)
 
     def _outgoing(self) -> pb.SessionRequest | None:
         now = self._loop.time()

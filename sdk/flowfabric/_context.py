@@ -1,21 +1,32 @@
-"""What a running attempt knows of itself and can say while it runs."""
+"""What a running attempt knows of itself and can say while it runs.
+
+What it does once and what it waits for is in `_steps` and `_waits`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol, TypeVar, cast
 
 from flowfabric import _codec, _wire
-from flowfabric._execution import FrameKind
+from flowfabric._durable import Durable, Host
+from flowfabric._execution import Duration, FrameKind
 from flowfabric._outcome import clip
+from flowfabric._positions import Runner
+from flowfabric._steps import OnUnknown, StepRetry, Steps, Work, fingerprint, run_step
+from flowfabric._suspension import Resumption
+from flowfabric._waits import Waits
+from flowfabric_api.journal.v1 import journal_pb2 as journal_pb
 from flowfabric_api.worker.v1 import worker_pb2 as pb
+
+R = TypeVar("R")
 
 PROGRESS_BYTES = 1024
 
 
-class Reporter(Protocol):
+class Reporter(Host, Protocol):
     """Where a context takes what the attempt says; the worker, or a test's stand-in."""
 
     async def emit(self, lease: bytes, kind: int, data: bytes) -> None:
@@ -25,10 +36,10 @@ class Reporter(Protocol):
         """Sends the progress with the next message."""
 
 
-class Context:
+class Context(Steps, Waits):
     """One attempt, as its handler sees it."""
 
-    __slots__ = ("_cancelled", "_grant", "_is_cancelled", "_loop", "_reporter")
+    __slots__ = ("_cancelled", "_grant", "_is_cancelled", "_loop", "_reporter", "durable", "runner")
 
     def __init__(self, grant: pb.Grant, reporter: Reporter, loop: asyncio.AbstractEventLoop) -> None:
         self._grant = grant
@@ -36,6 +47,31 @@ class Context:
         self._loop = loop
         self._is_cancelled = False
         self._cancelled: asyncio.Event | None = None
+        self.durable: Durable | None = None
+        """What its durable calls share, once it has made one; for the worker and for tests."""
+        self.runner: Runner | None = None
+        """The task of the handler; for the worker and for tests."""
+
+    @property
+    def _durable(self) -> Durable:
+        if not self._is_on_loop():
+            raise RuntimeError("only async handlers can wait and be replayed; in a thread there is step_sync")
+        if self.durable is None:
+            self.durable = Durable(self._grant, self._reporter, self._loop, self.runner)
+        return self.durable
+
+    def _is_on_loop(self) -> bool:
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
+
+    @property
+    def resumption(self) -> Resumption | None:
+        """Why the execution runs again after a suspension; for handlers that make no use of `wait_for`."""
+        if not self._grant.HasField("resumption"):
+            return None
+        return _wire.resumption_from(self._grant.resumption)
 
     @property
     def execution_id(self) -> str:
@@ -87,6 +123,29 @@ class Context:
         if self._cancelled is not None:
             self._cancelled.set()
 
+    def step_sync(
+        self,
+        name: str,
+        function: Callable[..., R],
+        /,
+        *args: Any,
+        key: str | None = None,
+        retry: StepRetry | None = None,
+        timeout: Duration | None = None,
+        on_unknown: OnUnknown = "retry",
+        as_type: type[R] | None = None,
+    ) -> R:
+        """The same as `step` for handlers that run in a thread; the function runs in another."""
+        self._refuse_loop_thread("step")
+        seconds = None if timeout is None else _wire.seconds(timeout)
+        work = Work(function, args, retry, seconds, on_unknown, as_type, may_suspend=False)
+
+        async def run() -> R:
+            call = self._durable.call(journal_pb.ENTRY_KIND_STEP, name, key, fingerprint(args), at_root=True)
+            return cast("R", await run_step(self._durable, call, work))
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+
     async def emit(self, data: object, kind: FrameKind = FrameKind.EVENT) -> None:
         """Sends one frame of output: bytes and text as they are, everything else as JSON.
 
@@ -96,7 +155,11 @@ class Context:
             LeaseLost: nobody listens any more; stop.
             PayloadTooLarge: the frame is over the engine's limit; cut it up.
         """
-        await self._reporter.emit(self._grant.lease, FrameKind(kind), frame_bytes(data))
+        if self.durable is None:
+            await self._reporter.emit(self._grant.lease, FrameKind(kind), frame_bytes(data))
+            return
+        with self.durable.busy():
+            await self._reporter.emit(self._grant.lease, FrameKind(kind), frame_bytes(data))
 
     def emit_sync(self, data: object, kind: FrameKind = FrameKind.EVENT) -> None:
         """The same for handlers that run in a thread."""
@@ -128,11 +191,7 @@ class Context:
         report(self._grant.lease, percent, None if message is None else clip(message, PROGRESS_BYTES))
 
     def _refuse_loop_thread(self, name: str) -> None:
-        try:
-            running = asyncio.get_running_loop()
-        except RuntimeError:
-            return
-        if running is self._loop:
+        if self._is_on_loop():
             raise RuntimeError(f"await context.{name}(...) here: {name}_sync is for handlers in threads")
 
 

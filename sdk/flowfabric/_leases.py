@@ -7,10 +7,13 @@ engine may give their work away. Pure state: time comes in as an argument.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from flowfabric._outcome import Completed, Failed, Outcome
+from flowfabric._errors import LeaseLost
+from flowfabric._journal import Journal
+from flowfabric._outcome import Completed, Failed, Outcome, Suspended
+from flowfabric_api.journal.v1 import journal_pb2 as pb
 
 NEVER = float("inf")
 
@@ -45,6 +48,10 @@ class Leases:
         """Progress for the next message."""
         self.waiting: dict[bytes, tuple[int, int]] = {}
         """Pool and number of the grants that no renewal may confirm yet: they may still be given back."""
+        self.journals: dict[bytes, Journal] = {}
+        """Of the handlers that record."""
+        self.unsent_journals: dict[bytes, Journal] = {}
+        """Those with something for the next message."""
         self.declined: dict[bytes, str] = {}
         """Grants for the next renewal to give back, and why."""
         self.next_expiry = NEVER
@@ -83,13 +90,39 @@ class Leases:
         return True
 
     def refuse(self, lease: bytes, reason: str) -> bool:
-        """Puts a failure in the place of a result the engine will not take; False if there is none."""
+        """Puts a failure in the place of what the engine will not take; False if that would not help."""
         held = self.held.get(lease)
-        if held is None or not isinstance(held.outcome, Completed):
+        if held is None or not isinstance(held.outcome, Completed | Suspended):
             return False
-        held.outcome = Failed("result_refused", reason, "permanent", non_retryable=True)
+        kind = "result_refused" if isinstance(held.outcome, Completed) else "suspend_refused"
+        held.outcome = Failed(kind, reason, "permanent", non_retryable=True)
         self.unsent[lease] = held.outcome
         return True
+
+    def open_journal(self, lease: bytes, entries: Iterable[pb.Entry], wake: Callable[[], None]) -> Journal:
+        """The journal of a lease; `wake` is told when it has something to send."""
+
+        def notify(journal: Journal) -> None:
+            if self.journals.get(lease) is journal:
+                self.unsent_journals[lease] = journal
+                wake()
+
+        journal = Journal(lease, entries, notify)
+        if lease in self.held:
+            self.journals[lease] = journal
+        else:
+            journal.fail(LeaseLost("LEASE_STALE", "the lease is not held any more"))
+        return journal
+
+    def is_suspending(self, lease: bytes) -> bool:
+        """Whether its outcome is a suspension."""
+        held = self.held.get(lease)
+        return held is not None and isinstance(held.outcome, Suspended)
+
+    def is_running(self, lease: bytes) -> bool:
+        """Whether it is held and has no outcome yet."""
+        held = self.held.get(lease)
+        return held is not None and held.outcome is None
 
     def retry(self, lease: bytes) -> None:
         """Sends an outcome again with the next renewal: the engine could not take it now."""
@@ -102,6 +135,8 @@ class Leases:
         self.reports.pop(lease, None)
         self.waiting.pop(lease, None)
         self.declined.pop(lease, None)
+        self.journals.pop(lease, None)
+        self.unsent_journals.pop(lease, None)
         return self.held.pop(lease, None) is not None
 
     def report_progress(self, lease: bytes, percent: float | None, message: str | None) -> None:
@@ -133,7 +168,14 @@ class Leases:
                 self.unsent[lease] = held.outcome
         self._retry.clear()
 
+    def requeue_journals(self) -> None:
+        """Queues the writes that the engine could not take."""
+        self.unsent_journals = {one.lease: one for one in self.journals.values() if one.has_unsent}
+
     def requeue_all(self) -> None:
-        """Queues every unanswered outcome: a new session knows of none."""
+        """Queues every unanswered outcome and write: a new session knows of none."""
         self._retry.clear()
+        for journal in self.journals.values():
+            journal.rewind()
+        self.requeue_journals()
         self.unsent = {held.lease: held.outcome for held in self.held.values() if held.outcome}

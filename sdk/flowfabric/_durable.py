@@ -1,0 +1,375 @@
+"""What durable calls of one run of a handler share: positions, the journal, and when to suspend.
+
+A handler suspends when nothing of it can go on by itself: something waits, no step runs, and a few turns
+of the loop have brought no other durable call. Then it is unwound by cancelling it, and its lease ends
+with all that waits at that moment. What the handler does outside of durable calls does not count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import NoReturn, Protocol
+
+from flowfabric._errors import LeaseLost, StepMismatch
+from flowfabric._journal import FINAL, Journal
+from flowfabric._outcome import Fail
+from flowfabric._positions import Positions, Runner
+from flowfabric_api.journal.v1 import journal_pb2 as pb
+from flowfabric_api.suspension.v1 import suspension_pb2 as suspension_pb
+from flowfabric_api.worker.v1 import worker_pb2 as worker_pb
+
+# Turns of the loop in which a task that was woken by a finished step has made its next call, however many
+# gathers and groups are between them.
+SETTLE_TURNS = 12
+
+# What one suspension may wait for.
+MOST_WAITS = 16
+
+# How often a handler that swallows its cancellation is cancelled again.
+UNWIND_AGAIN_S = 1.0
+
+NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-")
+LONGEST_KEY = 128
+
+KINDS = {
+    pb.ENTRY_KIND_STEP: "step",
+    pb.ENTRY_KIND_WAIT: "wait",
+    pb.ENTRY_KIND_SLEEP: "sleep",
+    pb.ENTRY_KIND_VALUE: "value",
+    pb.ENTRY_KIND_WAITPOINT: "waitpoint",
+}
+
+IN_STEP: ContextVar[str] = ContextVar("flowfabric_step", default="")
+"""Name of the step that runs here."""
+
+
+class Host(Protocol):
+    """What runs handlers, as their durable calls see it: the worker, or a test's stand-in."""
+
+    @property
+    def threads(self) -> Executor | None:
+        """Where steps that block run; None for the loop's own."""
+
+    @property
+    def short_wait(self) -> float:
+        """Waits up to so many seconds stay in memory."""
+
+    @property
+    def max_entry_bytes(self) -> int:
+        """Most data of one entry; 0 while unknown."""
+
+    def open_journal(self, grant: worker_pb.Grant) -> Journal:
+        """The journal of a grant."""
+
+    def unwind(self, lease: bytes) -> None:
+        """Cancels the handler, which is to be suspended."""
+
+    async def create_waitpoint(
+        self, request: suspension_pb.CreateWaitpointRequest
+    ) -> suspension_pb.Waitpoint:
+        """Makes a waitpoint, or gives the one that was made for the same entry."""
+
+
+@dataclass(slots=True)
+class Call:
+    """A durable call: where it stands, and what was recorded there."""
+
+    key: str
+    scope: str
+    kind: pb.EntryKind
+    name: str
+    fingerprint: str
+    entry: pb.Entry | None
+    uncertain: bool
+    """It may have been begun by a worker that vanished."""
+
+    @property
+    def final(self) -> pb.Entry | None:
+        """What was recorded, when that is the last word."""
+        return self.entry if self.entry is not None and self.entry.state in FINAL else None
+
+    def new_entry(self, state: pb.EntryState, data: bytes = b"") -> pb.Entry:
+        """An entry for this call."""
+        return pb.Entry(
+            key=self.key, kind=self.kind, name=self.name, state=state, data=data, fingerprint=self.fingerprint
+        )
+
+
+@dataclass(slots=True, eq=False)
+class Parked:
+    """A coroutine that waits for what may take long."""
+
+    wait: suspension_pb.Wait
+    waitpoints: list[suspension_pb.WaitpointSpec]
+    reason: str
+    future: asyncio.Future[None]
+
+
+class Durable:
+    """The durable side of one run."""
+
+    def __init__(
+        self, grant: worker_pb.Grant, host: Host, loop: asyncio.AbstractEventLoop, runner: Runner | None
+    ) -> None:
+        """`runner` is the task of the handler itself; None when it runs in a thread."""
+        self.host = host
+        self.loop = loop
+        self.journal = host.open_journal(grant)
+        self.suspension: suspension_pb.SuspendSpec | None = None
+        """How to suspend, once the handler is to be unwound."""
+        self.mismatch: StepMismatch | None = None
+        """The handler does not do what it did: nothing of this run counts, whatever it makes of it."""
+        self.waitpoints: dict[str, str] = {}
+        """Ids of the waitpoints that the handler has made, by name."""
+        self._lease = grant.lease
+        self._recovered = grant.recovered
+        self._positions = Positions(runner)
+        self._named: set[str] = set()
+        self._progressed: set[str] = set()
+        """Scopes that have done something new."""
+        self._failures: dict[str, tuple[str, pb.Entry]] = {}
+        """Failed steps that are not recorded, with their scopes."""
+        self._loose: set[asyncio.Future[None]] = set()
+        self._loose_error: BaseException | None = None
+        self._busy = 0
+        self._steps: set[asyncio.Task[object]] = set()
+        self._parked: list[Parked] = []
+        self._turns = 0
+        self._settling: asyncio.Handle | None = None
+        self._again: asyncio.TimerHandle | None = None
+        self._is_closed = False
+
+    # Calls
+
+    def call(
+        self,
+        kind: pb.EntryKind,
+        name: str,
+        key: str | None = None,
+        fingerprint: str = "",
+        *,
+        at_root: bool = False,
+    ) -> Call:
+        """Takes the position of a call that is made now, here; or in the handler itself, in its thread.
+
+        Raises:
+            StepMismatch: something else was recorded there.
+        """
+        if self.mismatch is not None:
+            raise self.mismatch
+        if self.suspension is not None:
+            raise asyncio.CancelledError("the handler is suspended")
+        if self._is_closed:
+            raise LeaseLost("LEASE_STALE", "the attempt is over")
+        if outer := IN_STEP.get():
+            raise RuntimeError(f"step {outer} makes a durable call; make it in the handler")
+        if not 0 < len(name) <= 64 or not NAME_CHARACTERS.issuperset(name):
+            raise ValueError(f"{name!r} is no name: 1 to 64 of A-Z a-z 0-9 . _ : -")
+        self._turns = SETTLE_TURNS
+        if key is None:
+            position, scope = self._positions.next(at_root=at_root)
+        else:
+            position, scope = self._key(name, key), "" if at_root else self._positions.scope()
+            fingerprint = ""
+        self._record_failures(scope)
+        call = Call(position, scope, kind, name, fingerprint, self.journal.find(position), False)
+        if call.entry is not None:
+            self._compare(call, call.entry)
+        call.uncertain = self._is_uncertain(call)
+        return call
+
+    def _key(self, name: str, key: str) -> str:
+        if not 0 < len(key) <= LONGEST_KEY or not key.isascii() or not key.isprintable() or " " in key:
+            raise ValueError(f"{key!r} is no key: 1 to {LONGEST_KEY} printable ASCII characters, no blanks")
+        full = f"={name}:{key}"
+        if full in self._named:
+            raise ValueError(f"key {key!r} of {name!r} is used twice in one run")
+        self._named.add(full)
+        return full
+
+    def _compare(self, call: Call, entry: pb.Entry) -> None:
+        if (entry.kind, entry.name) != (call.kind, call.name):
+            self._refuse(
+                f"step {call.key} is {KINDS.get(call.kind)} {call.name!r} now, but "
+                f"{KINDS.get(entry.kind)} {entry.name!r} was recorded there"
+            )
+        if call.fingerprint and entry.fingerprint and entry.fingerprint != call.fingerprint:
+            self._refuse(f"step {call.key}, {call.name!r}, was recorded with other arguments")
+
+    def _refuse(self, message: str) -> NoReturn:
+        advice = "if the order of steps differs between runs, give them a key"
+        self.mismatch = StepMismatch("STEP_MISMATCH", f"{message}; {advice}")
+        raise self.mismatch
+
+    def _is_uncertain(self, call: Call) -> bool:
+        if call.entry is not None:
+            return call.entry.state == pb.ENTRY_STATE_RUNNING
+        # Behind something new of its own task it cannot have been begun before.
+        return self._recovered and call.scope not in self._progressed
+
+    # Recording
+
+    async def record(self, call: Call, entry: pb.Entry) -> None:
+        """Records what came of a call, and waits until that is durable."""
+        self._check_size(entry)
+        self._progressed.add(call.scope)
+        try:
+            await self.journal.record(entry)
+        except StepMismatch as error:
+            self.mismatch = error
+            raise
+
+    def record_loosely(self, call: Call, entry: pb.Entry) -> None:
+        """Records what nothing depends on before the next step, or the end of the run."""
+        self._progressed.add(call.scope)
+        self._record_loosely(entry)
+
+    def _record_loosely(self, entry: pb.Entry) -> None:
+        self._check_size(entry)
+        future = self.journal.record(entry)
+        self._loose.add(future)
+        future.add_done_callback(self._tighten)
+
+    def note(self, entry: pb.Entry) -> None:
+        """Records what is only for people to see."""
+        self.journal.record(entry).add_done_callback(lambda future: future.cancelled() or future.exception())
+
+    def fail_later(self, call: Call, entry: pb.Entry) -> None:
+        """Records a failure only if the handler goes on after it; else its next run tries again."""
+        self._failures[call.key] = call.scope, entry
+
+    async def settle(self) -> None:
+        """Waits until all that was recorded loosely is durable."""
+        while self._loose:
+            await asyncio.wait(self._loose)
+        if self._loose_error is not None:
+            raise self._loose_error
+
+    def _tighten(self, future: asyncio.Future[None]) -> None:
+        self._loose.discard(future)
+        error = None if future.cancelled() else future.exception()
+        if isinstance(error, StepMismatch):
+            self.mismatch = error
+        self._loose_error = self._loose_error or error
+
+    def _record_failures(self, scope: str) -> None:
+        """The task of a failed step, or one above it, goes on: the failure has become part of its story."""
+        for key, (failed_scope, entry) in list(self._failures.items()):
+            if failed_scope.startswith(scope):
+                del self._failures[key]
+                self._record_loosely(entry)
+
+    def _check_size(self, entry: pb.Entry) -> None:
+        if len(entry.data) > self.host.max_entry_bytes > 0:
+            raise Fail(
+                f"{entry.name!r} gave {len(entry.data)} bytes; the journal takes "
+                f"{self.host.max_entry_bytes}, return a reference",
+                type="result_too_large",
+            )
+
+    async def create_waitpoint(
+        self, spec: suspension_pb.WaitpointSpec, entry: str
+    ) -> suspension_pb.Waitpoint:
+        """Makes a waitpoint, or gives the one that was made for the same entry."""
+        request = suspension_pb.CreateWaitpointRequest(lease=self._lease, spec=spec, entry=entry)
+        return await self.host.create_waitpoint(request)
+
+    # Working and waiting
+
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[None]:
+        """The handler is not to be suspended meanwhile."""
+        self._busy += 1
+        try:
+            yield
+        finally:
+            self._busy -= 1
+            if not self._busy and self._parked:
+                self._settle_soon()
+
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """A step runs in this task; if the handler ends meanwhile, it is cancelled."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._steps.add(task)
+        token = IN_STEP.set(name)
+        try:
+            yield
+        finally:
+            IN_STEP.reset(token)
+            self._steps.discard(task)
+
+    async def park(
+        self, wait: suspension_pb.Wait, waitpoints: list[suspension_pb.WaitpointSpec], reason: str
+    ) -> NoReturn:
+        """Waits until the handler is unwound."""
+        if len(self._parked) >= MOST_WAITS:
+            raise ValueError(f"at most {MOST_WAITS} waits at once")
+        others = {spec.name: spec.waitpoint_id for parked in self._parked for spec in parked.waitpoints}
+        for spec in waitpoints:
+            if spec.name in others and not others[spec.name] == spec.waitpoint_id != "":
+                raise ValueError(f"there is a wait at another waitpoint {spec.name!r} already")
+        parked = Parked(wait, waitpoints, reason, self.loop.create_future())
+        self._parked.append(parked)
+        self._settle_soon()
+        try:
+            await parked.future
+        finally:
+            self._parked.remove(parked)
+        raise asyncio.CancelledError("the handler is suspended")
+
+    def _settle_soon(self) -> None:
+        self._turns = SETTLE_TURNS
+        if self._settling is None and self.suspension is None:
+            self._settling = self.loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._settling = None
+        if self._busy or not self._parked or self._is_closed:
+            return
+        if self._turns > 0:
+            self._turns -= 1
+            self._settling = self.loop.call_soon(self._turn)
+        else:
+            self._unwind()
+
+    def _unwind(self) -> None:
+        spec = suspension_pb.SuspendSpec(reason_code=self._parked[0].reason)
+        names = set()
+        for parked in self._parked:
+            spec.waits.append(parked.wait)
+            for waitpoint in parked.waitpoints:
+                if waitpoint.name not in names:
+                    names.add(waitpoint.name)
+                    spec.waitpoints.append(waitpoint)
+        self.suspension = spec
+        self._cancel()
+
+    def _cancel(self) -> None:
+        self.host.unwind(self._lease)
+        for parked in self._parked:  # in tasks that nobody waits for
+            self.loop.call_soon(parked.future.cancel)
+        self._again = self.loop.call_later(UNWIND_AGAIN_S, self._cancel)
+
+    # The end
+
+    async def close(self) -> None:
+        """Ends what the handler has left behind: steps in tasks that nobody waits for."""
+        self._is_closed = True
+        if self._again is not None:
+            self._again.cancel()
+        if self._settling is not None:
+            self._settling.cancel()
+        left = {task for task in self._steps if task is not asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        for parked in self._parked:
+            parked.future.cancel()
+        if left:
+            await asyncio.wait(left)
