@@ -134,8 +134,11 @@ do
 
   -- Keeps a signal at w and shows it to what waits there. Gives its number and effect.
   local function accept(x, w, s, now)
+    -- Who is nobody by name sends as the one whom the holder made the waitpoint for, or as the waitpoint.
+    local recipient = w.recipient or ''
+    local source = s.source ~= '' and s.source or recipient ~= '' and 'user:' .. recipient or 'waitpoint:' .. w.number
     local header = ff.store_signal(x, w, {
-      name = s.name, category = s.category, source = s.source, correlation = s.correlation,
+      name = s.name, category = s.category, source = source, correlation = s.correlation,
     }, s.payload, now)
     local effect = 'buffered'
     if x.state == 'suspended' and w.state == 'bound' then
@@ -153,7 +156,7 @@ do
       w.used = s.fingerprint .. ' ' .. header.number .. ' ' .. effect
       ff.save_waitpoint(x, w)
     end
-    ff.event(x, 'signal', header.number .. ' ' .. w.name .. ' ' .. effect .. ' ' .. s.source)
+    ff.event(x, 'signal', header.number .. ' ' .. w.name .. ' ' .. effect .. ' ' .. source)
     return header.number, effect
   end
 
@@ -203,15 +206,20 @@ do
   -- ARGV  1 max_signals       signals kept for an execution
   --       2 max_bytes         bytes of their payloads
   --       3.. items           id, scope, number of the waitpoint ("" by name), expires_ms, name of the waitpoint (by
-  --                           name only), name, category, source, correlation id, payload, idempotency key,
-  --                           idempotency_ttl_ms, resume_delay_ms, fingerprint
+  --                           name only), name, category, source ("" for the one that the waitpoint stands for),
+  --                           correlation id, payload, idempotency key, idempotency_ttl_ms, resume_delay_ms,
+  --                           fingerprint
   -- gives array, one element an item: {OK, number, effect, 1 when it is the answer to an earlier one, state} or {code,
   --       number of the first}
   -- codes EXECUTION_NOT_FOUND EXECUTION_TERMINAL WAITPOINT_NOT_FOUND WAITPOINT_CLOSED TOKEN_INVALID SIGNALS_FULL
   --       IDEMPOTENCY_CONFLICT
   local function signal_deliver(keys, args)
     local prefix, now, replies = ff.prefix(keys[1]), ff.now_ms(), {}
-    local limits = { signals = tonumber(args[1]), bytes = tonumber(args[2]) }
+    local limits, ids = { signals = tonumber(args[1]), bytes = tonumber(args[2]) }, {}
+    for i = 3, #args, ITEM do
+      ids[#ids + 1] = args[i]
+    end
+    ff.preload(prefix, ids)
     for i = 3, #args, ITEM do
       replies[#replies + 1] = deliver_one(prefix, {
         id = args[i], scope = args[i + 1], number = tonumber(args[i + 2]), expires_at = tonumber(args[i + 3]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import structlog
+from aiohttp.web import Application
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import generate_latest
@@ -23,9 +24,11 @@ from ff_gateway.api.execution import ExecutionServicer
 from ff_gateway.api.operator import OperatorServicer
 from ff_gateway.api.output import OutputServicer
 from ff_gateway.api.subscription import SubscriptionServicer
+from ff_gateway.api.suspension import SuspensionServicer
 from ff_gateway.api.worker import WorkerServicer
 from ff_gateway.claims import Claims
 from ff_gateway.demand import DemandBook
+from ff_gateway.http.callback import add_callback
 from ff_gateway.http.options import HttpOptions, body_bytes_for
 from ff_gateway.http.server import HttpServer, build_app
 from ff_gateway.keyring import KeyRingKeeper
@@ -110,25 +113,30 @@ class Gateway:
         self.workers = WorkerServicer(
             backend, self.book, self.sessions, policy, tokens=self.tokens, gateway_id=self.gateway_id
         )
-        self.served = served_by((self.executions, self.outputs, self.events, self.operators, self.workers))
+        self.suspensions = SuspensionServicer(backend, self.tokens, policy)
+        self.served = served_by(
+            (self.executions, self.outputs, self.events, self.operators, self.workers, self.suspensions)
+        )
         self.health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         principals = Principals(token, settings.named_tokens())
         self.server = rpc.new_server(principals, MAX_MESSAGE_BYTES)
         self._register()
-        self.http = HttpServer(
-            build_app(
-                [(service.descriptor, servicer) for service, servicer in self.served],
-                options=HttpOptions(
-                    principals=principals,
-                    cors_origins=settings.origins(),
-                    max_body_bytes_large=body_bytes_for(
-                        max(settings.max_payload_bytes, settings.max_output_frame_bytes)
-                    ),
-                ),
-                readiness=self.readiness,
-                metrics=generate_latest,
-            )
+        self.http = HttpServer(self._web(settings, principals))
+
+    def _web(self, settings: GatewaySettings, principals: Principals) -> Application:
+        largest = max(settings.max_payload_bytes, settings.max_output_frame_bytes, settings.max_signal_bytes)
+        app = build_app(
+            [(service.descriptor, servicer) for service, servicer in self.served],
+            options=HttpOptions(
+                principals=principals,
+                cors_origins=settings.origins(),
+                max_body_bytes_large=body_bytes_for(largest),
+            ),
+            readiness=self.readiness,
+            metrics=generate_latest,
         )
+        add_callback(app, self.suspensions.DeliverSignal, settings.max_signal_bytes)
+        return app
 
     def _register(self) -> None:
         for service, servicer in self.served:

@@ -14,11 +14,13 @@ from ff_gateway.api.execution import ExecutionServicer
 from ff_gateway.api.operator import OperatorServicer
 from ff_gateway.api.output import OutputServicer
 from ff_gateway.api.subscription import SubscriptionServicer
+from ff_gateway.api.suspension import SuspensionServicer
 from ff_gateway.api.worker import WorkerServicer
 from flowfabric_api.execution.v1 import execution_pb2, execution_pb2_grpc
 from flowfabric_api.operator.v1 import operator_pb2, operator_pb2_grpc
 from flowfabric_api.output.v1 import output_pb2, output_pb2_grpc
 from flowfabric_api.subscription.v1 import subscription_pb2, subscription_pb2_grpc
+from flowfabric_api.suspension.v1 import suspension_pb2, suspension_pb2_grpc
 from flowfabric_api.worker.v1 import worker_pb2, worker_pb2_grpc
 
 
@@ -60,6 +62,11 @@ SERVICES = (
         worker_pb2.DESCRIPTOR.services_by_name["WorkerService"],
         WorkerServicer,
         worker_pb2_grpc.add_WorkerServiceServicer_to_server,
+    ),
+    Service(
+        suspension_pb2.DESCRIPTOR.services_by_name["SuspensionService"],
+        SuspensionServicer,
+        suspension_pb2_grpc.add_SuspensionServiceServicer_to_server,
     ),
 )
 

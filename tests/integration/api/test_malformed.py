@@ -18,6 +18,7 @@ from flowfabric_api.journal.v1 import journal_pb2 as jr
 from flowfabric_api.operator.v1 import operator_pb2 as op
 from flowfabric_api.output.v1 import output_pb2 as out
 from flowfabric_api.subscription.v1 import subscription_pb2 as sub
+from flowfabric_api.suspension.v1 import suspension_pb2 as su
 from flowfabric_api.worker.v1 import worker_pb2 as wk
 
 from .door import METHODS, Door, Refused, reason_of
@@ -128,6 +129,10 @@ BY_ID: list[tuple[str, type[Message], dict[str, object]]] = [
     ("TailOutput", out.TailOutputRequest, {}),
     ("ReadJournal", wk.ReadJournalRequest, {}),
     ("GetSummary", out.GetSummaryRequest, {}),
+    ("DecideWaitpoint", su.DecideWaitpointRequest, {"name": "w", "decision": su.DECISION_APPROVE}),
+    ("ListWaitpoints", su.ListWaitpointsRequest, {}),
+    ("ResumeExecution", su.ResumeExecutionRequest, {}),
+    ("GetSuspension", su.GetSuspensionRequest, {}),
 ]
 ONE_EXECUTION = [
     Case(name, kind(execution_id=one, **more), "execution_id")
@@ -282,7 +287,79 @@ WORK = [
     ),
 ]
 
-CASES = [*CREATE, *ONE_EXECUTION, *STEER, *LOOK, *WORK]
+DEEP = su.Condition(operator=su.Operator())
+for _ in range(4):
+    DEEP = su.Condition(all_of=su.AllOf(conditions=[DEEP]))
+UNSATISFIABLE = su.Condition(count=su.Count(n=2, by=su.COUNT_BY_WAITPOINTS))
+TIMELESS = su.Condition(timer=su.Timer())
+NO_SIGNAL = su.DeliverSignalRequest(waitpoint_id=f"n~{UNKNOWN}~s1~1~9", token="w1.k1." + "A" * 43, name="a b")
+UNKNOWN_KEY = su.DeliverSignalRequest(waitpoint_id=f"n~{UNKNOWN}~s1~1~9", token="w1.k9." + "A" * 43)
+
+
+def waitpoint(lease: bytes = LEASE, entry: str = "", **fields: object) -> su.CreateWaitpointRequest:
+    spec = su.WaitpointSpec(**({"name": "w"} | fields))  # type: ignore[arg-type]
+    return su.CreateWaitpointRequest(lease=lease, entry=entry, spec=spec)
+
+
+def suspend(lease: bytes = LEASE, condition: su.Condition = DEEP, **fields: object) -> su.SuspendRequest:
+    asked = {"waitpoints": [su.WaitpointSpec(name="w")], "waits": [su.Wait(condition=condition)]}
+    return su.SuspendRequest(lease=lease, suspend=su.SuspendSpec(**(asked | fields)))  # type: ignore[arg-type]
+
+
+def decide(**fields: object) -> su.DecideWaitpointRequest:
+    asked = {"execution_id": UNKNOWN, "name": "w", "decision": su.DECISION_APPROVE}
+    return su.DecideWaitpointRequest(**(asked | fields))  # type: ignore[arg-type]
+
+
+def unknown_decision() -> su.DecideWaitpointRequest:
+    request = decide()
+    request.decision = 9  # type: ignore[assignment]
+    return request
+
+
+def resume(**fields: object) -> su.ResumeExecutionRequest:
+    return su.ResumeExecutionRequest(execution_id=UNKNOWN, **fields)  # type: ignore[arg-type]
+
+
+CONDITION = "suspend.waits[0].condition"
+INTERRUPT = [
+    Case("CreateWaitpoint", waitpoint(lease=b"nonsense"), "lease"),
+    Case("CreateWaitpoint", waitpoint(name=""), "spec.name"),
+    Case("CreateWaitpoint", waitpoint(name="{p:0}"), "spec.name"),
+    Case("CreateWaitpoint", waitpoint(recipient="a b"), "spec.recipient"),
+    Case("CreateWaitpoint", waitpoint(ttl=Duration()), "spec.ttl"),
+    Case("CreateWaitpoint", waitpoint(ttl=HUGE), "spec.ttl", over_rest=False),
+    Case("CreateWaitpoint", waitpoint(waitpoint_id="x"), "spec.waitpoint_id"),
+    Case("CreateWaitpoint", waitpoint(entry="a b"), "entry"),
+    Case("CreateWaitpoint", waitpoint(), reason="EXECUTION_NOT_FOUND"),
+    Case("Suspend", suspend(lease=b"\xff:1:1:x", condition=TIMELESS), f"{CONDITION}.timer"),
+    Case("Suspend", suspend(lease=b"\xff:1:1:x", condition=su.Condition(operator=su.Operator())), "lease"),
+    Case("Suspend", suspend(), f"{CONDITION}{'.all_of.conditions[0]' * 4}"),
+    Case("Suspend", suspend(condition=su.Condition()), CONDITION),
+    Case("Suspend", suspend(condition=UNSATISFIABLE), f"{CONDITION}.count.n"),
+    Case("Suspend", suspend(waits=[]), "suspend.waits"),
+    Case("Suspend", suspend(waitpoints=[su.WaitpointSpec(name="w")] * 2), "suspend.waitpoints[1].name"),
+    Case("Suspend", suspend(reason_code="x"), "suspend.reason_code"),
+    Case("Suspend", suspend(condition=su.Condition(operator=su.Operator())), reason="EXECUTION_NOT_FOUND"),
+    Case("DeliverSignal", su.DeliverSignalRequest(), reason="TOKEN_INVALID"),
+    Case("DeliverSignal", NO_SIGNAL, reason="TOKEN_INVALID"),
+    Case("DeliverSignal", UNKNOWN_KEY, reason="TOKEN_INVALID"),
+    Case("BulkDeliverSignals", su.BulkDeliverSignalsRequest(), "requests"),
+    Case("BulkDeliverSignals", su.BulkDeliverSignalsRequest(requests=[NO_SIGNAL] * 1001), "requests"),
+    Case("DecideWaitpoint", decide(name="a b"), "name"),
+    Case("DecideWaitpoint", decide(decision=su.DECISION_UNSPECIFIED), "decision"),
+    Case("DecideWaitpoint", unknown_decision(), "decision", over_rest=False),
+    Case("DecideWaitpoint", decide(payload=b"x" * 65_537), "payload", "PAYLOAD_TOO_LARGE"),
+    Case("DecideWaitpoint", decide(idempotency_key="a b"), "idempotency_key"),
+    Case("ListWaitpoints", su.ListWaitpointsRequest(execution_id=UNKNOWN, page_size=-1), "page_size"),
+    Case("ListWaitpoints", su.ListWaitpointsRequest(execution_id=UNKNOWN, page_token="0"), "page_token"),
+    Case("ListWaitpoints", su.ListWaitpointsRequest(execution_id=UNKNOWN, page_token="1\n"), "page_token"),
+    Case("ResumeExecution", resume(reason="x" * 1025), "reason"),
+    Case("ResumeExecution", resume(delay=Duration(seconds=-1)), "delay"),
+    Case("ResumeExecution", resume(delay=HUGE), "delay", over_rest=False),
+]  # fmt: skip
+
+CASES = [*CREATE, *ONE_EXECUTION, *STEER, *LOOK, *WORK, *INTERRUPT]
 #: Their refusals are told within their answers; test_session.py and test_output_stream.py have them.
 STREAMS = {"Session", "StreamOutput"}
 #: Takes nothing, so that nothing can be wrong with it.

@@ -11,20 +11,26 @@ from ff_core.errors import EngineError, ErrorCode, invalid
 from ff_core.principal import CALLER, Principals
 from ff_gateway.http.binding import Binding
 from ff_gateway.http.options import HttpOptions
+from ff_gateway.tokens import CALLBACKS
 
 #: Never ask for a token: probes, scrapers and readers of the description have none.
 OPEN_PATHS = frozenset({"/healthz", "/metrics", "/openapi.json", "/readyz"})
 
 WORKER = "flowfabric.worker.v1.WorkerService."
 EXECUTION = "flowfabric.execution.v1.ExecutionService."
+SUSPENSION = "flowfabric.suspension.v1.SuspensionService."
 
 #: Methods whose body carries one payload, result or batch of frames.
 LARGE_BODIES = frozenset(
-    {EXECUTION + "CreateExecution"} | {WORKER + each for each in ("AppendOutput", "Complete", "RenewLeases")}
+    {EXECUTION + "CreateExecution"}
+    | {WORKER + each for each in ("AppendOutput", "Complete", "RenewLeases")}
+    | {SUSPENSION + each for each in ("DecideWaitpoint", "DeliverSignal", "Suspend")}
 )
 
 #: Methods whose body carries many of them.
-BULK_BODIES = frozenset({EXECUTION + "BulkCreateExecutions", WORKER + "ReportOutcomes"})
+BULK_BODIES = frozenset(
+    {EXECUTION + "BulkCreateExecutions", SUSPENSION + "BulkDeliverSignals", WORKER + "ReportOutcomes"}
+)
 
 
 class BodyTooLargeError(EngineError):
@@ -74,16 +80,22 @@ def authenticate(principals: Principals) -> Middleware:
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        resource = request.match_info.route.resource
-        is_open = resource.canonical in OPEN_PATHS if resource else not request.path.startswith("/v1/")
         shown = request.headers.get(hdrs.AUTHORIZATION, "").encode("utf-8", "surrogateescape")
         caller = principals.identify(shown)
-        if caller is None and not is_open:
+        if caller is None and not _is_open(request):
             raise EngineError(ErrorCode.UNAUTHENTICATED)
         CALLER.set(caller or "")  # at each request: those of one connection share a context
         return await handler(request)
 
     return check
+
+
+def _is_open(request: web.Request) -> bool:
+    """Whether anybody may come here; those who call back bring a token of another kind."""
+    if request.path.startswith(CALLBACKS):
+        return True
+    resource = request.match_info.route.resource
+    return resource.canonical in OPEN_PATHS if resource else not request.path.startswith("/v1/")
 
 
 class Cors:
