@@ -70,15 +70,15 @@ do
     x.steps = nil
   end
 
-  -- Readies the journal for a replay. `mode` is fresh (nothing is kept), all (what is final) or through (that, up to
-  -- and with `step`, an entry key or a name). Gives nil, or the code to answer before anything is written.
+  -- Readies the journal for a replay. `mode` is all (what is final is kept), through (that, up to and with
+  -- `step`, an entry key or a name), or else nothing is kept. Gives nil, or the code to answer before anything is written.
   function ff.fork_journal(x, mode, step)
     local last = mode == 'through' and x.steps and sequence_of(x, step) or nil
     if mode == 'through' and not last then
       return 'STEP_NOT_FOUND'
     elseif not x.steps then
       return nil
-    elseif mode == 'fresh' then
+    elseif mode ~= 'all' and mode ~= 'through' then
       drop_all(x)
       return nil
     end
