@@ -72,12 +72,12 @@ do
     end
   end
 
-  -- What writing an entry over an earlier one of its key comes to: a change, nil when that is final, or false when
-  -- it is another entry.
+  -- What writing an entry over an earlier one of its key comes to: a change, nil when that is final, or nil and what
+  -- was recorded when it is another entry.
   local function revision(old_text, key, header, data, is_final, now, totals)
     local old, new = cjson.decode(old_text), cjson.decode(header)
     if old.k ~= new.k or old.n ~= new.n or (old.f and new.f and old.f ~= new.f) then
-      return false
+      return nil, old.k .. ' ' .. old.n
     elseif FINAL[old.s] then
       return nil
     end
@@ -113,9 +113,10 @@ do
       if seen[key] then
         return { 'INVALID_ARGUMENT', key }
       elseif found[i] then
-        change = revision(found[i], key, header, data, is_final, now, totals)
-        if change == false then
-          return { 'STEP_MISMATCH', key }
+        local other
+        change, other = revision(found[i], key, header, data, is_final, now, totals)
+        if other then
+          return { 'STEP_MISMATCH', key, other }
         end
       else
         local name = string.match(header, '"n":"([^"]*)"')
@@ -140,7 +141,8 @@ do
   -- ARGV  1 max_entries    of one execution
   --       2 max_bytes      of all headers and data of one execution
   --       3.. items        lease, number of entries, then for each: key, header (JSON), data, "1" when final
-  -- gives array, one element an item: {OK} or {code, entry key}; an item is recorded whole or not at all
+  -- gives array, one element an item: {OK}, {code, entry key} or {STEP_MISMATCH, entry key, kind and name recorded};
+  --       an item is recorded whole or not at all
   -- codes EXECUTION_NOT_FOUND LEASE_STALE LEASE_EXPIRED LEASE_REVOKED STEP_MISMATCH JOURNAL_FULL INVALID_ARGUMENT
   local function journal_record(keys, args)
     local prefix, now, replies, written = ff.prefix(keys[1]), ff.now_ms(), {}, {}

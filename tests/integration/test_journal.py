@@ -81,7 +81,7 @@ async def test_refusals_name_their_entry(engine: Engine) -> None:
         ErrorCode.INVALID_ARGUMENT,
     ]
     assert mismatch
-    assert "'1'" in mismatch.detail
+    assert mismatch.detail == "entry '1' was recorded as step plan, not step apply"
     assert len(await recorded(engine, lease)) == 1
 
 

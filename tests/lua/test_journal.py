@@ -85,7 +85,11 @@ def test_another_step_at_a_recorded_key_is_told_and_nothing_is_written(
     grant = scenario.hold()
     record(scenario, grant.lease, entry("2", "plan", f="a", data=b"x"))
 
-    assert record(scenario, grant.lease, entry("1"), other, entry("3")) == [b"STEP_MISMATCH", b"2"]
+    assert record(scenario, grant.lease, entry("1"), other, entry("3")) == [
+        b"STEP_MISMATCH",
+        b"2",
+        b"step plan",
+    ]
 
     assert keys(scenario, grant.id) == ["2"]
     assert totals(scenario, grant.id)[1] == 1

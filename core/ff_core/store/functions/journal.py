@@ -15,9 +15,8 @@ from ff_core.store.connection import Argument
 from ff_core.store.functions.base import BATCH, Functions, check, number, text
 from ff_core.store.gather import Gather
 
-#: What a refused write says of the entry that was in its way.
+#: What a refused write says of an entry.
 REFUSALS = {
-    ErrorCode.STEP_MISMATCH: "entry {key!r} was recorded as another step",
     ErrorCode.JOURNAL_FULL: "the journal has no room for entry {key!r}",
     ErrorCode.INVALID_ARGUMENT: "entry {key!r} is written twice in one message",
 }
@@ -58,7 +57,8 @@ class JournalFunctions(Functions):
             for entry in entries:
                 args += (entry.key, _header(entry), entry.data, 1 if entry.state in FINAL else 0)
         reply = await self.client.fcall_durable("journal_record", keys.anchor(partition), *args)
-        return [_verdict(parts) for parts in cast("list[list[bytes]]", reply)]
+        replies = cast("list[list[bytes]]", reply)
+        return [_verdict(parts, entries) for parts, (_, entries) in zip(replies, items, strict=True)]
 
     async def journal_read(
         self, execution_id: str, after: int, max_bytes: int, *, data: bool = True
@@ -86,12 +86,19 @@ def steps_shown(reply: Sequence[Any]) -> tuple[int, list[JournalEntry]]:
     return (int(reply[0]), journal_entries(reply[1:])) if reply else (0, [])
 
 
-def _verdict(parts: list[bytes]) -> EngineError | None:
+def _verdict(parts: list[bytes], entries: list[JournalEntry]) -> EngineError | None:
     if parts[0] == b"OK":
         return None
     code = ErrorCode[parts[0].decode()]
-    key = text(parts[1]) if len(parts) > 1 else ""
-    return EngineError(code, REFUSALS[code].format(key=key) if key else "")
+    if len(parts) == 1:
+        return EngineError(code)
+    key = text(parts[1])
+    if code is not ErrorCode.STEP_MISMATCH:
+        return EngineError(code, REFUSALS[code].format(key=key))
+    recorded = text(parts[2])
+    [now] = [f"{entry.kind} {entry.name}" for entry in entries if entry.key == key]
+    what = f"not {now}" if now != recorded else "with other arguments"
+    return EngineError(code, f"entry {key!r} was recorded as {recorded}, {what}")
 
 
 def _header(entry: JournalEntry) -> bytes:
