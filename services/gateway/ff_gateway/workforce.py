@@ -81,19 +81,15 @@ class Workforce:
         asked_at = clock.monotonic()
         # A reading under way may be older than the news; one that began since this was asked is good enough.
         while self._read_at < asked_at and not self._is_fresh(asked_at):
-            if self._reading is None:
+            if self._reading is None or self._reading.done():
                 self._reading = asyncio.ensure_future(self._read())
-                self._reading.add_done_callback(self._was_read)
+                # When all who asked were cancelled nobody looks at a failure; it is no news then.
+                self._reading.add_done_callback(lambda done: done.cancelled() or done.exception())
             await asyncio.shield(self._reading)
         return self._workers
 
     def _is_fresh(self, now: float) -> bool:
         return self._read_at > self._changed_at and now - self._read_at <= MAX_AGE_S
-
-    def _was_read(self, reading: asyncio.Task[None]) -> None:
-        self._reading = None
-        if not reading.cancelled():
-            reading.exception()  # whoever waits for it is told
 
     async def _read(self) -> None:
         read_at, found, after = clock.monotonic(), list[WorkerRecord](), ""

@@ -64,9 +64,11 @@ class Watchers:
     def __init__(self) -> None:
         self.is_empty = False
         self.woken = 0
+        self.when_woken: Callable[[], object] = int
 
     def wake_all(self) -> None:
         self.woken += 1
+        self.when_woken()
 
 
 class Play:
@@ -155,6 +157,21 @@ async def test_news_during_a_reading_is_read_after_it(play: Play) -> None:
     await turns()
     assert play.watchers.woken == 2
     assert play.store.readings == 2
+
+
+async def test_who_asks_at_the_very_end_of_a_reading_that_is_too_old_has_another(play: Play) -> None:
+    asked: list[asyncio.Task[list[WorkerRecord]]] = []
+
+    def ask_after_more_news() -> None:
+        play.watchers.when_woken = int
+        play.store.come("two")
+        asked.append(asyncio.ensure_future(play.subject.workers()))
+
+    play.watchers.when_woken = ask_after_more_news
+    play.store.come("one")
+    await turns()
+
+    assert [worker.worker_id for worker in await asked[0]] == ["one", "two"]
 
 
 async def test_many_who_ask_share_one_reading_and_survive_who_gives_up(play: Play) -> None:
