@@ -102,7 +102,8 @@ async def test_workers_move_between_gateways_again_and_again_and_lose_no_lease(
 ) -> None:
     env = SHORT_LEASES | {"FF_SESSION_MAX_AGE_MS": "300"}
     async with open_load(tmp_path, gateways=gateways, env=env) as load:
-        await load.start_workers(3)
+        # What a worker fetched ahead it may give back, which would count as an attempt after a move.
+        await load.start_workers(3, prefetch=False)
         held = await load.submit(6, is_held=True)
         for execution_id in held:
             await until_state(load.client, execution_id, State.ACTIVE)
