@@ -20,6 +20,7 @@ from flowfabric_api.worker.v1.worker_pb2_grpc import WorkerServiceStub
 class Stubs:
     """The services by gRPC, as generated."""
 
+    channel: grpc.aio.Channel
     executions: Any
     output: Any
     worker: Any
@@ -29,7 +30,9 @@ class Stubs:
 async def open_stubs(address: str) -> AsyncIterator[Stubs]:
     """Raw gRPC to a gateway."""
     async with grpc.aio.insecure_channel(address) as channel:
-        yield Stubs(ExecutionServiceStub(channel), OutputServiceStub(channel), WorkerServiceStub(channel))
+        yield Stubs(
+            channel, ExecutionServiceStub(channel), OutputServiceStub(channel), WorkerServiceStub(channel)
+        )
 
 
 def reason_of(status: status_pb2.Status) -> str:

@@ -224,9 +224,19 @@ async def test_steps_are_shown_by_get_and_watch_without_their_data(door: Door, s
     assert second.failure == failure
     assert execution.steps_total == 2
 
-    await stream.say(outcomes=[wk.Outcome(lease=grant.lease, completed=wk.Completed())])
-    watched = await door.ask(ex.WatchExecutionRequest(execution_id=grant.execution_id), "WatchExecution")
-    assert [len(one.execution.steps) for one in watched][-1] == 2
+
+async def test_a_watch_sees_each_step_when_it_is_recorded(door: Door, stream: Stream) -> None:
+    grant = await granted(door, stream, "watched")
+    watch = door.executions.WatchExecution(ex.WatchExecutionRequest(execution_id=grant.execution_id))
+    assert (await watch.read()).execution.steps_total == 0
+
+    for number in (1, 2):
+        await stream.say(journal=[write(grant.lease, number, step(str(number)))])
+        while (seen := (await watch.read()).execution).steps_total < number:
+            pass
+        assert [one.key for one in seen.steps] == ["1", "2"][:number]
+
+    watch.cancel()
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,8 @@ LARGE_BODIES = frozenset(
 
 #: Methods whose body carries many of them.
 BULK_BODIES = frozenset(
-    {EXECUTION + "BulkCreateExecutions", SUSPENSION + "BulkDeliverSignals", WORKER + "ReportOutcomes"}
+    {EXECUTION + "BulkCreateExecutions", SUSPENSION + "BulkDeliverSignals"}
+    | {WORKER + each for each in ("RecordJournal", "ReportOutcomes")}
 )
 
 
