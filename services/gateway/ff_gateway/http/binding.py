@@ -21,6 +21,9 @@ EMPTY_IS_NO_CONTENT: Mapping[str, str] = {"flowfabric.worker.v1.WorkerService.Cl
 #: Methods that answer 201, or 200 when this field says that nothing new was made.
 CREATES_UNLESS: Mapping[str, str] = {"flowfabric.execution.v1.ExecutionService.CreateExecution": "duplicate"}
 
+#: Methods whose routes serve this streaming method of the same service to those who accept a stream.
+STREAM_TWINS: Mapping[str, str] = {"flowfabric.output.v1.OutputService.ReadOutput": "TailOutput"}
+
 
 @dataclass(frozen=True, slots=True)
 class Binding:
@@ -52,6 +55,14 @@ def bindings_of(service: ServiceDescriptor) -> Iterator[Binding]:
             rule = options.Extensions[annotations_pb2.http]
             for each in (rule, *rule.additional_bindings):
                 yield _bind(method, each)
+
+
+def twin_of(binding: Binding) -> Binding | None:
+    """The stream that the same route serves to those who accept one."""
+    name = STREAM_TWINS.get(binding.method.full_name)
+    if name is None:
+        return None
+    return _bind(binding.method.containing_service.methods_by_name[name], HttpRule(get=binding.path))
 
 
 def field_named(message: Descriptor, name: str) -> FieldDescriptor | None:

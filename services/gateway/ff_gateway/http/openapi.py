@@ -9,7 +9,7 @@ from importlib.metadata import version
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 
 from ff_core.errors import ErrorCode
-from ff_gateway.http.binding import CREATES_UNLESS, EMPTY_IS_NO_CONTENT, Binding
+from ff_gateway.http.binding import CREATES_UNLESS, EMPTY_IS_NO_CONTENT, Binding, twin_of
 from ff_gateway.http.comments import proto_comments
 from ff_gateway.http.schema import Json, field_schema, reference, schemas_of
 from ff_gateway.http.stream import EVENTS, LINES
@@ -116,7 +116,8 @@ def _parameters(binding: Binding, comments: Mapping[str, str]) -> list[Json]:
                     "schema": field_schema(field, {}),
                 }
             )
-    if binding.method.server_streaming and "after" in binding.input_type.fields_by_name:
+    is_stream = binding.method.server_streaming or twin_of(binding)
+    if is_stream and "after" in binding.input_type.fields_by_name:
         found.append(LAST_EVENT_ID)
     return found
 
@@ -149,7 +150,9 @@ def _content(binding: Binding) -> Mapping[str, Json]:
         schema = reference(binding.output_type)
         return {EVENTS: {"schema": {"type": "string"}}, LINES: {"schema": schema}}
     if not binding.response_body:
-        return {"application/json": {"schema": reference(binding.output_type)}}
+        twin = twin_of(binding)
+        stream = _content(twin) if twin else {}
+        return {"application/json": {"schema": reference(binding.output_type)}, **stream}
     field = binding.output_type.fields_by_name[binding.response_body]
     if field.type == FieldDescriptor.TYPE_BYTES and not field.is_repeated:
         return {"application/octet-stream": {}}

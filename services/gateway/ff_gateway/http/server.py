@@ -18,11 +18,11 @@ from ff_core import clock
 from ff_core.errors import EngineError, ErrorCode
 from ff_core.rpc import is_served
 from ff_gateway.http import access
-from ff_gateway.http.binding import CREATES_UNLESS, EMPTY_IS_NO_CONTENT, Binding, bindings_of
+from ff_gateway.http.binding import CREATES_UNLESS, EMPTY_IS_NO_CONTENT, Binding, bindings_of, twin_of
 from ff_gateway.http.openapi import openapi_document
 from ff_gateway.http.options import HttpOptions
 from ff_gateway.http.problem import error_response, refusal_response
-from ff_gateway.http.stream import send_stream
+from ff_gateway.http.stream import send_stream, wants_stream
 from ff_gateway.http.transcode import dump, read_request, write_response
 
 log = structlog.get_logger(__name__)
@@ -52,10 +52,10 @@ def build_app(
     streaming one; both take the request message and a context, which is None here.
     """
     routes = [
-        (binding, method)
+        (binding, _route_handler(binding, servicer, options))
         for service, servicer in services
         for binding in bindings_of(service)
-        if is_served(method := _method_of(servicer, binding))
+        if is_served(_method_of(servicer, binding))
     ]
     cors = access.Cors(options, frozenset({"GET"} | {binding.verb for binding, _ in routes}))
     middlewares = [_measure, cors.middleware(), _answer_errors]
@@ -65,13 +65,8 @@ def build_app(
     app[CLOSING] = asyncio.Event()
     app.on_shutdown.append(_close_streams)
     app.on_response_prepare.append(cors.mark)
-    for binding, method in routes:
-        app.router.add_route(
-            binding.verb,
-            binding.path,
-            _route_handler(binding, method, options),
-            expect_handler=access.postpone_continue,
-        )
+    for binding, handler in routes:
+        app.router.add_route(binding.verb, binding.path, handler, expect_handler=access.postpone_continue)
     document = dump(openapi_document([binding for binding, _ in routes], secured=bool(options.principals)))
 
     async def healthz(_: web.Request) -> web.Response:
@@ -136,10 +131,24 @@ def _method_of(servicer: object, binding: Binding) -> Callable[[Message, None], 
     return cast("Callable[[Message, None], object]", getattr(servicer, binding.method.name))
 
 
-def _route_handler(
+def _route_handler(binding: Binding, servicer: object, options: HttpOptions) -> Handler:
+    """The handler of one route, which has two when it serves a stream to those who accept one."""
+    twin = twin_of(binding)
+    plain = _method_handler(binding, _method_of(servicer, binding), options)
+    if twin is None:
+        return plain
+    stream = _method_handler(twin, _method_of(servicer, twin), options)
+
+    async def either(request: web.Request) -> web.StreamResponse:
+        return await (stream if wants_stream(request) else plain)(request)
+
+    return either
+
+
+def _method_handler(
     binding: Binding, method: Callable[[Message, None], object], options: HttpOptions
 ) -> Handler:
-    """The handler of one route."""
+    """The handler of one method."""
     limit_bytes = access.body_limit(binding, options)
 
     async def request_of(request: web.Request, query: MultiMapping[str]) -> Message:

@@ -59,6 +59,12 @@ class Lines:
         return dump(error_body(error)) + b"\n"
 
 
+def wants_stream(request: web.Request) -> bool:
+    """Whether the client accepts a stream where it could have an answer."""
+    accepted = request.headers.get("Accept", "")
+    return EVENTS in accepted or LINES in accepted
+
+
 def last_cursor(message: Message) -> str:
     """The cursor of the last part of a message that has one; empty when none can name an event."""
     cursor = ""

@@ -12,6 +12,7 @@ from ff_gateway.http.server import CLOSING
 from ff_gateway.http.stream import last_cursor
 from flowfabric_api.execution.v1 import execution_pb2 as pb
 from flowfabric_api.output.v1 import output_pb2
+from flowfabric_api.subscription.v1 import subscription_pb2
 
 TAIL = "/v1/executions/1-a/output/tail"
 WATCH = "/v1/executions/1-a/watch"
@@ -94,6 +95,49 @@ async def test_those_who_accept_lines_get_one_json_message_a_line(client, engine
     first, second = [json.loads(line) for line in (await response.text()).splitlines()]
     assert first["frames"][0]["cursor"] == "1-0"
     assert second["close"]["cursor"] == "2-0"
+
+
+OUTPUT = "/v1/executions/1-a/output"
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        ("text/event-stream", "text/event-stream"),
+        ("text/event-stream, */*;q=0.1", "text/event-stream"),
+        ("application/x-ndjson", "application/x-ndjson"),
+    ],
+)
+async def test_the_route_of_output_is_a_stream_for_those_who_accept_one(client, engine, accept, content_type):
+    engine.streams["TailOutput"] = Tail(frames("6-0"), closing("7-0"))
+
+    response = await client.get(
+        f"{OUTPUT}?after=1-0&classes=FRAME_CLASS_DURABLE", headers={"Accept": accept, "Last-Event-ID": "5-0"}
+    )
+
+    assert response.content_type == content_type
+    assert engine.request == output_pb2.TailOutputRequest(execution_id="1-a", after="5-0", classes=[1])
+
+
+@pytest.mark.parametrize("accept", ["", "*/*", "application/json"])
+async def test_the_route_of_output_is_a_page_for_all_others(client, engine, accept):
+    engine.answers["ReadOutput"] = output_pb2.ReadOutputResponse(next="9-0")
+
+    response = await client.get(f"{OUTPUT}?after=1-0", headers={"Accept": accept, "Last-Event-ID": "5-0"})
+
+    assert (response.content_type, (await response.json())["next"]) == ("application/json", "9-0")
+    assert engine.request == output_pb2.ReadOutputRequest(execution_id="1-a", after="1-0")
+
+
+async def test_the_cursor_of_a_subscription_is_the_id_of_its_events(client, engine):
+    engine.streams["Subscribe"] = Tail(
+        subscription_pb2.SubscribeResponse(cursor=subscription_pb2.Cursor(cursor="abc"))
+    )
+
+    response = await client.get("/v1/events?lane=main", headers={"Last-Event-ID": "xyz"})
+
+    assert events(await response.text())[0][:2] == ("abc", "message")
+    assert engine.request == subscription_pb2.SubscribeRequest(after="xyz", lane="main")
 
 
 async def test_last_event_id_goes_before_the_after_of_the_query(client, engine):
