@@ -189,6 +189,46 @@ async def test_get_and_list_show_the_suspension_and_never_a_token(door: Door, st
     assert (resumed.state, resumed.ending, resumed.waits[0].satisfied) == ("closed", "signal", True)
 
 
+async def test_a_watch_sees_a_condition_come_nearer(door: Door, stream: Stream) -> None:
+    grant = await granted(door, stream, "nearer")
+    count = sp.Count(n=2, by=sp.COUNT_BY_SIGNALS)
+    spec = sp.SuspendSpec(
+        waitpoints=approval().waitpoints, waits=[sp.Wait(condition=sp.Condition(count=count))]
+    )
+    [waitpoint] = (await suspended(stream, grant.lease, spec)).waitpoints
+    watch = door.executions.WatchExecution(ex.WatchExecutionRequest(execution_id=grant.execution_id))
+    assert list((await watch.read()).execution.suspension.waits[0].signals) == []
+
+    await signal(door, waitpoint)
+    while not (wait := (await watch.read()).execution.suspension.waits[0]).signals:
+        pass
+    assert (list(wait.signals), wait.satisfied) == ([1], False)
+
+    await signal(door, waitpoint)
+    while (seen := (await watch.read()).execution).suspension.state == "open":
+        pass
+    assert (seen.suspension.waits[0].satisfied, seen.state) == (True, ex.PUBLIC_STATE_WAITING)
+    watch.cancel()
+
+
+async def test_a_replay_afresh_knows_of_no_suspension(door: Door, stream: Stream) -> None:
+    grant = await granted(door, stream, "afresh")
+    [waitpoint] = (await suspended(stream, grant.lease, approval(entry="1", name="approval"))).waitpoints
+    await door.ask(ex.CancelExecutionRequest(execution_id=grant.execution_id), "CancelExecution")
+    ended = await shown(door, grant.execution_id)
+    assert (ended.state, ended.suspension.ending) == (ex.PUBLIC_STATE_CANCELLED, "cancelled")
+
+    await door.ask(ex.ReplayExecutionRequest(execution_id=grant.execution_id), "ReplayExecution")
+
+    again = await shown(door, grant.execution_id)
+    assert (again.HasField("suspension"), again.steps_total) == (False, 0)
+    with pytest.raises(Refused):
+        await signal(door, waitpoint)
+    await stream.say(credits=[wk.Credit(limit=2)])
+    [fresh] = (await stream.hear_of("grants")).grants
+    assert (fresh.HasField("resumption"), list(fresh.journal)) == (False, [])
+
+
 async def test_a_report_of_single_calls_may_suspend_too(door: Door) -> None:
     execution_id = await create(door, lane="reported")
     [claimed] = await door.ask(wk.ClaimRequest(worker_id="by-hand", lanes=["reported"]), "Claim")

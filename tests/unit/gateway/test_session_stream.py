@@ -36,6 +36,7 @@ class Store:
         self.workers: dict[str, str] = {}
         self.forfeited: list[bytes] = []
         self.is_away = False
+        self.is_broken = False
         self.done: list[str] = []
         self.refusal: EngineError | None = None
         self.hints = self
@@ -67,6 +68,8 @@ class Store:
         return [self.refusal] * len(writes)
 
     async def lease_finish(self, outcomes: Sequence[Outcome], _worker_id: str) -> list[str]:
+        if self.is_broken:
+            raise RuntimeError("a bug")
         self.done += [one.operation for one in outcomes]
         return ["completed"] * len(outcomes)
 
@@ -232,3 +235,12 @@ async def test_an_outcome_of_a_lost_lease_gets_its_first_answer_though_the_write
 
     assert gateway.store.done == ["write 1", "complete"]
     assert heard.outcome_results[0].answer == "completed"
+
+
+async def test_a_bug_ends_the_session_instead_of_leaving_it_unanswered(gateway: Gateway) -> None:
+    gateway.store.is_broken = True
+
+    with pytest.raises(EngineError) as ended:
+        await write_and_complete(gateway)
+
+    assert ended.value.code is ErrorCode.INTERNAL
