@@ -120,6 +120,33 @@ async def test_one_bad_write_harms_no_other(door: Door, stream: Stream) -> None:
     }
 
 
+async def test_the_welcome_says_how_large_an_entry_may_be(stream: Stream) -> None:
+    assert (await stream.open()).max_journal_entry_bytes == 4096
+
+
+async def test_a_full_journal_refuses_more_and_the_outcome_that_came_with_it(
+    door: Door, stream: Stream
+) -> None:
+    grant = await granted(door, stream, "full")
+    for number in range(1, 41):
+        entries = [step(f"{number}-{place}") for place in range(250)]
+        await stream.say(journal=[write(grant.lease, number, *entries)])
+    answered = 0
+    while answered < 40:
+        results = (await stream.hear_of("journal_results")).journal_results
+        assert {one.status.code for one in results} == {0}
+        answered += len(results)
+
+    done = wk.Outcome(lease=grant.lease, completed=wk.Completed())
+    await stream.say(journal=[write(grant.lease, 41, step("more"))], outcomes=[done])
+
+    message = await stream.hear_of("outcome_results")
+    assert reason_of(message.outcome_results[0].status) == "JOURNAL_FULL"
+    await stream.say(journal=[write(grant.lease, 42, step("1-0"))], outcomes=[done])
+    assert (await stream.hear_of("outcome_results")).outcome_results[0].answer == "completed"
+    assert (await shown(door, grant.execution_id)).steps_total == 10_000
+
+
 async def test_a_lost_lease_records_nothing(door: Door, stream: Stream) -> None:
     grant = await granted(door, stream, "lost")
     await door.ask(ex.RevokeLeaseRequest(execution_id=grant.execution_id), "RevokeLease")
