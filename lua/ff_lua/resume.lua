@@ -36,7 +36,7 @@ do
   -- Ends the open suspension of x and makes it run again. Waitpoints of satisfied waits are closed; the others keep
   -- their signals, and are pending until their holder asks for them again.
   function ff.resume(x, ending, now, delay_ms)
-    local record = ff.suspension(x)
+    local record = ff.open_suspension(x)
     local numbers, served = satisfy(record, now)
     record.state, record.closed_at, record.ending, record.resumed_by = 'closed', now, ending, numbers
     x.resumed = record.number
@@ -53,9 +53,9 @@ do
     end
     for _, number in ipairs(record.waitpoints) do
       local w = ff.waitpoints(x)[number]
-      if served[number] then
+      if w and served[number] then
         ff.close_waitpoint(x, w, 'resumed', now)
-      else
+      elseif w then
         w.state = 'pending'
         ff.save_waitpoint(x, w)
       end
@@ -77,7 +77,7 @@ do
   -- Makes a signal of the engine's own, which satisfies what nothing else may.
   local function own_signal(x, kind, name, source, payload, now)
     local header = ff.store_signal(x, nil, { name = name, category = kind, source = source }, payload, now)
-    local record = ff.suspension(x)
+    local record = ff.open_suspension(x)
     record.own = record.own or {}
     record.own[#record.own + 1] = header.number
     return ff.signal_of(header, nil, kind)
@@ -100,7 +100,7 @@ do
     if x.state ~= 'suspended' then
       return { 'EXECUTION_NOT_SUSPENDED', x.state }
     end
-    local record = ff.suspension(x)
+    local record = ff.open_suspension(x)
     local signal = own_signal(x, 'operator', 'resume', args[2], args[4], now)
     ff.take(record, signal)
     for _, wait in ipairs(record.waits) do
@@ -151,7 +151,7 @@ do
   -- Does what the due waits of x say, in the order of their times. Waits that resume do so together, up to the first
   -- one that would end the execution; when that comes first, it does. A suspension with nothing due is put back.
   local function lapse(x, now)
-    local record, signal, is_over = ff.suspension(x), nil, false
+    local record, signal, is_over = ff.open_suspension(x), nil, false
     local due = due_waits(record, now)
     for _, entry in ipairs(due) do
       local wait = entry[3]
@@ -207,9 +207,9 @@ do
       return { 'OK', '', {}, {} }
     end
     local waitpoints = {}
-    for i, number in ipairs(record.waitpoints) do
+    for _, number in ipairs(record.waitpoints) do
       local w = ff.waitpoints(x)[number]
-      waitpoints[i] = w and cjson.encode(w)
+      waitpoints[#waitpoints + 1] = w and cjson.encode(w)
     end
     return { 'OK', cjson.encode(record), ff.signal_texts(x, record.resumed_by or {}), waitpoints }
   end

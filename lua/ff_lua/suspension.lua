@@ -31,6 +31,12 @@ do
     return x.suspension
   end
 
+  -- The suspension in force. One whose record was lost waits for nothing, so that an operator can still end it.
+  function ff.open_suspension(x)
+    x.suspension = ff.suspension(x) or { number = x.suspensions or 0, state = 'open', waits = {}, waitpoints = {} }
+    return x.suspension
+  end
+
   function ff.save_suspension(x)
     redis.call('SET', ff.key(x.prefix, 'suspension', x.id), cjson.encode(x.suspension))
   end
@@ -88,8 +94,8 @@ do
       return nil, 'INVALID_ARGUMENT', 'waitpoints: at most ' .. MOST_WAITPOINTS
     end
     for i, each in ipairs(wanted) do
-      local at, old = 'waitpoints[' .. i - 1 .. ']', each.number and known[each.number]
-      if not is_text(each.name, 64) or each.name == '' or names[each.name] then
+      local at, old = 'waitpoints[' .. i - 1 .. ']', type(each) == 'table' and known[each.number] or nil
+      if type(each) ~= 'table' or not is_text(each.name, 64) or each.name == '' or names[each.name] then
         return nil, 'INVALID_ARGUMENT', at .. '.name: 1 to 64 bytes, each name once'
       elseif each.number and (not old or old.state ~= 'pending' or not ff.is_open(old, now) or bound[old]) then
         return nil, 'INVALID_ARGUMENT', at .. '.waitpoint_id: not a pending waitpoint of this execution'
@@ -129,6 +135,9 @@ do
 
   -- Checks one wait and gives it as it is stored, or nil and what is wrong.
   local function read_wait(wait, names, now)
+    if type(wait) ~= 'table' or type(wait.timeout_ms or 0) ~= 'number' then
+      return nil, 'timeout: not a number'
+    end
     local due_at = wait.due_at or (wait.timeout_ms and now + wait.timeout_ms)
     if not is_text(wait.entry or '', 256) or not is_text(wait.name or '', 256) then
       return nil, 'entry and name: at most 256 bytes'
@@ -271,8 +280,8 @@ do
       return ''
     end
     local shown = {}
-    for i, number in ipairs(record.waitpoints) do
-      shown[i] = ff.waitpoints(x)[number]
+    for _, number in ipairs(record.waitpoints) do
+      shown[#shown + 1] = ff.waitpoints(x)[number]
     end
     return cjson.encode({ suspension = record.number, waitpoints = shown })
   end

@@ -81,7 +81,7 @@ def test_the_holder_of_the_old_epoch_is_fenced(scenario: Scenario) -> None:
     assert scenario.complete(old.lease) == [b"LEASE_EXPIRED"]
     assert scenario.renew(old.lease, new.lease) == [b"LEASE_EXPIRED", b"OK"]
     assert scenario.call("lease_progress", old.lease, "50", "") == [b"LEASE_EXPIRED"]
-    assert scenario.call("output_append", old.lease, 1, "log", "x") == [b"LEASE_EXPIRED", 0]
+    assert scenario.call("output_append", old.lease, 1, 1, "log", "x") == [b"LEASE_EXPIRED", 0]
     assert scenario.state(old.id) == "active"
 
 

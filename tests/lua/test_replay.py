@@ -14,7 +14,7 @@ RETENTION_MS = 86_400_000
 def ended(scenario: Scenario, state: str) -> str:
     """The id of an execution that ended so, after one attempt."""
     grant = scenario.hold(deadline_ms=1000, tags={"team": "blue"}, attempt_timeout_ms=500)
-    scenario.call("output_append", grant.lease, 1, "log", "x")
+    scenario.call("output_append", grant.lease, 1, 1, "log", "x")
     match state:
         case "completed":
             scenario.complete(grant.lease)

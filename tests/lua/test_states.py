@@ -11,12 +11,14 @@ from ff_lua import assemble
 
 from .harness.engines import LuaEngine
 from .harness.scenario import TERMINAL, Grant, Scenario
+from .harness.waits import TIMER, any_of, assert_waits, deliver, signal, spec, wait
 
 QUEUES = ("default/main/any", "default/main/gpu")
 SCANS = (
     "offer_expire",
     "lease_expire",
     "delayed_promote",
+    "suspension_lapse",
     "attempt_expire",
     "deadline_expire",
     "retention_purge",
@@ -28,6 +30,8 @@ POLICY: dict[str, object] = {
     "reclaim_delay_ms": 700,
     "retention_ms": 60_000,
 }
+#: The latest leases are the ones in force, most of the time.
+LEASES = st.sampled_from((0, 0, 0, 1, 1, 2, 3, 5))
 #: Chosen to fall before, on and after the offer time, the deadline, the timeout and the lease time.
 PAUSES = (1, 700, 1000, 5_000, 29_999, 30_000, 60_000)
 
@@ -44,12 +48,16 @@ class Walk(RuleBasedStateMachine):
         self.ids: list[str] = []
         self.grants: list[Grant] = []
         self.epochs: dict[str, int] = {}
+        for policy in (None, POLICY):
+            self.ids.append(self.scenario.create(policy=policy, attempt_timeout_ms=5_000))
+        self.claim(QUEUES[0], 2)
 
     def pick(self, number: int) -> str:
         return self.ids[number % len(self.ids)] if self.ids else "0-ff"
 
     def lease(self, number: int) -> str:
-        return self.grants[number % len(self.grants)].lease if self.grants else "0-ff:1:1:n"
+        """One of the leases, the low numbers name the latest."""
+        return self.grants[-1 - number % len(self.grants)].lease
 
     @rule(
         queue=st.sampled_from(QUEUES),
@@ -92,23 +100,33 @@ class Walk(RuleBasedStateMachine):
             self.epochs[grant.id] = grant.epoch
             self.grants.append(grant)
 
-    @rule(number=st.integers(0, 9))
+    @rule(number=LEASES)
     def renew(self, number: int) -> None:
         self.scenario.renew(self.lease(number))
 
-    @rule(number=st.integers(0, 9))
+    @rule(number=LEASES)
     def release(self, number: int) -> None:
         self.scenario.call("lease_release", self.lease(number))
 
-    @rule(number=st.integers(0, 9), outcome=st.sampled_from(("complete", "fail", "delay", "stop")))
+    @rule(number=LEASES, outcome=st.sampled_from(("complete", "fail", "delay", "stop")))
     def finish_twice(self, number: int, outcome: str) -> None:
         details = {"complete": (b"r",), "fail": ("T", "m", "transient", 0, ""), "delay": (700,), "stop": ()}
         answers = [self.scenario.finish(self.lease(number), outcome, *details[outcome]) for _ in range(2)]
         assert answers[0] == answers[1], "a repeat gets the first answer"
 
-    @rule(number=st.integers(0, 9))
+    @rule(number=LEASES, timeout_ms=st.sampled_from((700, 40_000)))
+    def suspend_twice(self, number: int, timeout_ms: int) -> None:
+        details = spec(wait(any_of(signal("a"), TIMER), timeout_ms=timeout_ms), at=("a",))
+        answers = [self.scenario.finish(self.lease(number), "suspend", details, "k1")[:2] for _ in range(2)]
+        assert answers[0] == answers[1], "a repeat gets the first answer"
+
+    @rule(number=st.integers(0, 3))
+    def signal(self, number: int) -> None:
+        deliver(self.scenario, self.pick(number), "a")
+
+    @rule(number=LEASES)
     def write_output(self, number: int) -> None:
-        self.scenario.call("output_append", self.lease(number), 1, "1", b"x")
+        self.scenario.call("output_append", self.lease(number), 1, 1, "1", b"x")
 
     @rule(number=st.integers(0, 3), grace_ms=st.sampled_from((0, 700)))
     def cancel(self, number: int, grace_ms: int) -> None:
@@ -120,7 +138,7 @@ class Walk(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 3))
     def replay(self, number: int) -> None:
-        self.scenario.call("execution_replay", self.pick(number))
+        self.scenario.call("execution_replay", self.pick(number), "fresh", "")
 
     @rule(number=st.integers(0, 3), priority=st.integers(0, 3))
     def reprioritize(self, number: int, priority: int) -> None:
@@ -138,6 +156,11 @@ class Walk(RuleBasedStateMachine):
     @invariant()
     def state_is_sound(self) -> None:
         self.scenario.assert_sound()
+
+    @invariant()
+    def waits_are_sound(self) -> None:
+        for id in self.ids:
+            assert_waits(self.scenario, id)
 
     @invariant()
     def every_end_is_told_once_for_each_run(self) -> None:

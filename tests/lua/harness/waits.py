@@ -6,7 +6,7 @@ import json
 from typing import Any, cast
 
 from .engines import Argument
-from .scenario import Scenario
+from .scenario import TERMINAL, Scenario
 
 DAY_MS = 86_400_000
 MAX_SIGNALS, MAX_BYTES = 1000, 8 << 20
@@ -166,3 +166,24 @@ def pending(scenario: Scenario, lease: str, name: str, **over: Any) -> dict[str,
     reply = scenario.call("waitpoint_create", lease, name, *fields.values())
     assert reply[0] == b"OK", reply
     return cast("dict[str, Any]", json.loads(reply[1]))
+
+
+def assert_waits(scenario: Scenario, id: str) -> None:
+    """A suspension is open and its waitpoints bound only while suspended, and what is kept is counted."""
+    core, stored, points = scenario.core(id), record(scenario, id), waitpoints(scenario, id)
+    is_suspended = core["state"] == "suspended"
+    assert (stored.get("state") == "open") == is_suspended, f"{core} {stored}"
+    if is_suspended:
+        due = [each["due_at"] for each in stored["waits"] if "due_at" in each]
+        assert scenario.score("suspended", id) == min(due, default=9e15), f"{core} {stored}"
+        assert not any(each.get("satisfied_at") for each in stored["waits"]), stored
+    bound = {number for number, each in points.items() if each["state"] == "bound"}
+    assert bound == (set(stored["waitpoints"]) if is_suspended else set()), f"{stored} {points}"
+    if core["state"] in TERMINAL:
+        assert all(each["state"] == "closed" for each in points.values()), points
+    kept = {number for each in points.values() for number in each["signals"] or ()}
+    assert len(kept) == core.get("kept_signals", 0), f"{core} {points}"
+    signals = stored_signals(scenario, id)
+    assert kept <= set(signals), f"{points} {sorted(signals)}"
+    assert sum(len(signals[number][1]) for number in kept) == core.get("signal_bytes", 0), core
+    assert set(signals) - kept <= set(stored.get("own") or ()), f"{stored} {sorted(signals)}"
