@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,9 +20,9 @@ from tests.e2e.wire import Stubs, open_stubs, reason_of
 class RawWorker:
     """A worker with one slot, whose every word is the test's."""
 
-    def __init__(self, stubs: Stubs, worker_id: str, namespace: str) -> None:
+    def __init__(self, stubs: Stubs, worker_id: str, namespace: str, held: Sequence[bytes]) -> None:
         self._call: Any = stubs.worker.Session()
-        self._hello = pb.Hello(worker_id=worker_id, namespace=namespace)
+        self._hello = pb.Hello(worker_id=worker_id, namespace=namespace, held_leases=held)
         self._hello.pools.add(lanes=["default"], slots=1)
 
     async def say(self, **fields: Any) -> None:
@@ -56,10 +56,12 @@ class RawWorker:
 
 
 @asynccontextmanager
-async def worker_at(address: str, worker_id: str, namespace: str) -> AsyncIterator[RawWorker]:
+async def worker_at(
+    address: str, worker_id: str, namespace: str, held: Sequence[bytes] = ()
+) -> AsyncIterator[RawWorker]:
     """An open worker. It falls silent at the end, as one that is killed does."""
     async with open_stubs(address) as stubs:
-        worker = RawWorker(stubs, worker_id, namespace)
+        worker = RawWorker(stubs, worker_id, namespace, held)
         await worker.open()
         yield worker
         worker._call.cancel()
@@ -152,6 +154,31 @@ async def test_a_suspension_outlives_its_gateway_and_its_token_opens_at_any_othe
         await approve(stack.address, waitpoint)
         async with worker_at(stack.address, "raw-second", "default") as second:
             await apply_and_complete(second, grant)
+
+        assert await client.result(submitted.execution_id) == b"THREE HOSTS"
+
+
+async def test_what_a_killed_gateway_did_not_answer_is_said_again_to_another() -> None:
+    async with Stack(gateways=2) as stack, Client(stack.address) as client:
+        there = stack.processes["gateway-1"].addresses["grpc"]
+        submitted = await client.submit("deploy")
+        async with worker_at(there, "raw-cut-off", "default") as first:
+            grant = await first.next_grant(1)
+            plan = pb.JournalWrite(lease=grant.lease, number=1, entries=[step("1", "plan", b"three hosts")])
+            await first.say(journal=[plan], outcomes=[approval(grant.lease)])
+            stack.processes["gateway-1"].kill()  # before, while or after it heard of it
+
+        async with worker_at(stack.address, "raw-cut-off", "default", [grant.lease]) as again:
+            await again.say(journal=[plan])
+            result = await again.end(approval(grant.lease))
+            assert (result.answer, result.suspension) == ("suspended", 1)
+            shown = await client.get(submitted.execution_id)
+            assert [(one.name, one.state) for one in shown.steps] == [
+                ("plan", "done"),
+                ("approval", "waiting"),
+            ]
+            await approve(stack.address, result.waitpoints[0])
+            await apply_and_complete(again, grant)
 
         assert await client.result(submitted.execution_id) == b"THREE HOSTS"
 
