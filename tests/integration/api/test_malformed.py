@@ -75,6 +75,10 @@ def failure(**fields: object) -> wk.FailRequest:
     return wk.FailRequest(lease=LEASE, failure=wk.Failed(**fields))  # type: ignore[arg-type]
 
 
+def replay_through(step: str) -> ex.ReplayExecutionRequest:
+    return ex.ReplayExecutionRequest(execution_id=UNKNOWN, keep_journal_through=step)
+
+
 def record(*entries: dict[str, object], lease: bytes = LEASE) -> wk.RecordJournalRequest:
     """A write of steps that are as they should be but for what is said."""
     step = {"key": "1", "kind": jr.ENTRY_KIND_STEP, "name": "plan", "state": jr.ENTRY_STATE_DONE}
@@ -103,6 +107,8 @@ CREATE = [
     Case("CreateExecution", spec(deadline=HUGE), "spec.deadline", over_rest=False),
     Case("CreateExecution", spec(traceparent="x" * 257), "spec.traceparent"),
     Case("CreateExecution", policy(max_attempts=0), "spec.policy.max_attempts"),
+    Case("CreateExecution", policy(summary_max_bytes=1 << 21), "spec.policy.summary_max_bytes"),
+    Case("CreateExecution", policy(best_effort_ttl=Duration()), "spec.policy.best_effort_ttl"),
     Case("CreateExecution", policy(backoff=ex.Backoff(jitter=NAN)), "spec.policy.backoff.jitter"),
     Case("CreateExecution", policy(backoff=ex.Backoff(multiplier=0)), "spec.policy.backoff.multiplier"),
     Case("CreateExecution", policy(retryable_categories=["a b"]), "spec.policy.retryable_categories"),
@@ -157,6 +163,9 @@ STEER = [
     ),
     Case("ChangePriority", ex.ChangePriorityRequest(execution_id=UNKNOWN, priority=9001), "priority"),
     Case("ChangePriority", ex.ChangePriorityRequest(execution_id=UNKNOWN, priority=-1), "priority"),
+    Case("ReplayExecution", replay_through(""), "keep_journal_through"),
+    Case("ReplayExecution", replay_through("a b"), "keep_journal_through"),
+    Case("ReplayExecution", replay_through("1"), reason="EXECUTION_NOT_FOUND"),
     Case("RevokeLease", ex.RevokeLeaseRequest(execution_id=UNKNOWN, reason="x" * 1025), "reason"),
     Case("SetTags", ex.SetTagsRequest(execution_id=UNKNOWN), "tags"),
     Case("SetTags", ex.SetTagsRequest(execution_id=UNKNOWN, tags={"x": "y"}), "tags"),
