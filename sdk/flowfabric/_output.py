@@ -10,9 +10,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
-from typing import NamedTuple
 
 from flowfabric._errors import FlowFabricError
+from flowfabric._frame import Frame, folded
 from flowfabric_api.worker.v1 import worker_pb2 as pb
 
 # What one lease may have under way. 256 frames are some round trips' worth of small ones; the bytes
@@ -24,41 +24,42 @@ WINDOW_BYTES = 1024 * 1024
 MESSAGE_BYTES = 512 * 1024
 
 
-class Frame(NamedTuple):
-    """One frame and its number within the attempt."""
-
-    number: int
-    kind: int
-    data: bytes
-
-
 class Output:
-    """The frames of one lease that are not stored yet."""
+    """The frames of one lease that are not stored yet.
+
+    They are numbered from 1 in the order they are first sent, so the number of the first one here says the
+    numbers of all that were.
+    """
 
     def __init__(self, lease: bytes, notify: Callable[[Output], None]) -> None:
         self.lease = lease
         self._notify = notify
         self._frames: deque[Frame] = deque()
         self._bytes = 0
-        self._last = 0
-        self._sent_through = 0
+        self._stored = 0
+        """Number of the last frame that the engine has."""
+        self._sent = 0
+        """How many of those here are on their way."""
+        self._numbered = 0
+        """How many of them ever were: what they are numbered may not change."""
         self._error: FlowFabricError | None = None
         self._moved = asyncio.Event()
 
     @property
     def has_unsent(self) -> bool:
         """Whether there are frames for the next message."""
-        return self._last > self._sent_through and self._error is None
+        return len(self._frames) > self._sent and self._error is None
 
-    async def emit(self, kind: int, data: bytes) -> None:
+    async def emit(self, frame: Frame) -> None:
         """Adds a frame, after a wait while the window is full."""
-        while self._error is None and self._is_full(len(data)):
+        while self._error is None and self._is_full(len(frame.data)):
             await self._moved.wait()
         if self._error is not None:
             raise self._error
-        self._last += 1
-        self._frames.append(Frame(self._last, kind, data))
-        self._bytes += len(data)
+        if frame.change is not None:
+            frame = self._fold(frame)
+        self._frames.append(frame)
+        self._bytes += len(frame.data)
         self._notify(self)
 
     async def flush(self) -> None:
@@ -72,30 +73,36 @@ class Output:
             return None
         request = pb.StreamOutputRequest(lease=self.lease)
         size = 0
-        # The numbers in the deque have no gaps, so a number says its place.
-        start = self._sent_through + 1 - self._frames[0].number
-        for frame in islice(self._frames, start, None):
+        for frame in islice(self._frames, self._sent, None):
             size += len(frame.data)
             if request.frames and size > MESSAGE_BYTES:
                 break
-            request.frames.add(number=frame.number, kind=frame.kind, data=frame.data)
-            self._sent_through = frame.number
+            self._sent += 1
+            message = request.frames.add()
+            message.number = self._stored + self._sent
+            message.kind = frame.kind  # type: ignore[assignment]
+            message.data = frame.data
+            message.frame_class = frame.frame_class  # type: ignore[assignment]
+            message.null_paths.extend(frame.null_paths)
+        self._numbered = max(self._numbered, self._sent)
         return request
 
     def acknowledge(self, through: int) -> None:
         """Forgets the frames that are stored."""
-        while self._frames and self._frames[0].number <= through:
+        while self._frames and self._stored < through:
             self._bytes -= len(self._frames.popleft().data)
-        self._sent_through = max(self._sent_through, min(through, self._last))
+            self._stored += 1
+            self._sent = max(self._sent - 1, 0)
+            self._numbered = max(self._numbered - 1, 0)
         self._tell_waiters()
 
     def rewind(self) -> None:
         """Sends again what is not acknowledged."""
-        self._sent_through = self._frames[0].number - 1 if self._frames else self._last
+        self._sent = 0
 
     def can_resume_after(self, number: int) -> bool:
         """Whether the frame after this one is still here."""
-        return bool(self._frames) and self._frames[0].number <= number + 1
+        return bool(self._frames) and self._stored <= number
 
     def fail(self, error: FlowFabricError) -> None:
         """Takes no more output, and says why to whoever emits."""
@@ -103,6 +110,19 @@ class Output:
         self._frames.clear()
         self._bytes = 0
         self._tell_waiters()
+
+    def _fold(self, frame: Frame) -> Frame:
+        """A change of the summary together with the one that waits, which leaves its place."""
+        for place in range(len(self._frames) - 1, self._numbered - 1, -1):
+            waiting = self._frames[place]
+            if waiting.change is not None:
+                both = folded(waiting, frame)
+                if both is None:
+                    return frame
+                del self._frames[place]
+                self._bytes -= len(waiting.data)
+                return both
+        return frame
 
     def _is_full(self, size: int) -> bool:
         if not self._frames:
