@@ -66,6 +66,7 @@ from flowfabric._execution import (
     Submission,
     Summary,
 )
+from flowfabric._frame import NULL
 from flowfabric._operator import KeyRotation, LaneInfo, PoolInfo, QueueInfo, WaitpointKey, WorkerInfo
 from flowfabric._outcome import Delay, Fail, Retry
 from flowfabric._session import Pool
@@ -77,6 +78,7 @@ from flowfabric._waits import Resumed
 from flowfabric._worker import Worker
 
 __all__ = [
+    "NULL",
     "Backoff",
     "CancelRequest",
     "Client",

@@ -29,6 +29,7 @@ from flowfabric._connection import Connection
 from flowfabric._context import Context
 from flowfabric._durable import Durable
 from flowfabric._errors import EngineError, FlowFabricError, LeaseLost, PayloadTooLarge, StepFailed
+from flowfabric._frame import Frame
 from flowfabric._journal import Journal
 from flowfabric._leases import NEVER, Leases
 from flowfabric._outcome import (
@@ -265,16 +266,16 @@ class Attempts:
 
     # What contexts say
 
-    async def emit(self, lease: bytes, kind: int, data: bytes) -> None:
+    async def emit(self, lease: bytes, frame: Frame) -> None:
         """Sends a frame of a running attempt."""
         if lease not in self._accepted:
             raise LeaseLost("LEASE_STALE", "the attempt is over")
-        if len(data) > self.max_output_frame_bytes > 0:
+        if len(frame.data) > self.max_output_frame_bytes > 0:
             raise PayloadTooLarge(
                 "PAYLOAD_TOO_LARGE",
-                f"a frame of {len(data)} bytes; the engine takes {self.max_output_frame_bytes}, cut it up",
+                f"a frame of {len(frame.data)} bytes; the engine takes {self.max_output_frame_bytes}, cut it up",
             )
-        await self.output.open(lease).emit(kind, data)
+        await self.output.open(lease).emit(frame)
 
     def report_progress(self, lease: bytes, percent: float | None, message: str | None) -> None:
         """Sends the progress of a running attempt with the next message."""

@@ -10,13 +10,15 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol, TypeVar, cast
 
-from flowfabric import _codec, _wire
+from flowfabric import _wire
 from flowfabric._durable import Durable, Host
-from flowfabric._execution import Duration, FrameKind
+from flowfabric._execution import Duration
+from flowfabric._frame import Frame
 from flowfabric._outcome import clip
 from flowfabric._positions import Runner
 from flowfabric._steps import OnUnknown, StepRetry, Steps, Work, fingerprint, run_step
 from flowfabric._suspension import Resumption
+from flowfabric._voice import Voice
 from flowfabric._waits import Waits
 from flowfabric_api.journal.v1 import journal_pb2 as journal_pb
 from flowfabric_api.worker.v1 import worker_pb2 as pb
@@ -29,14 +31,14 @@ PROGRESS_BYTES = 1024
 class Reporter(Host, Protocol):
     """Where a context takes what the attempt says; the worker, or a test's stand-in."""
 
-    async def emit(self, lease: bytes, kind: int, data: bytes) -> None:
+    async def emit(self, lease: bytes, frame: Frame) -> None:
         """Sends a frame, after a pause when too many are not acknowledged yet."""
 
     def report_progress(self, lease: bytes, percent: float | None, message: str | None) -> None:
         """Sends the progress with the next message."""
 
 
-class Context(Steps, Waits):
+class Context(Steps, Waits, Voice):
     """One attempt, as its handler sees it."""
 
     __slots__ = ("_cancelled", "_grant", "_is_cancelled", "_loop", "_reporter", "durable", "runner")
@@ -146,25 +148,12 @@ class Context(Steps, Waits):
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
 
-    async def emit(self, data: object, kind: FrameKind = FrameKind.EVENT) -> None:
-        """Sends one frame of output: bytes and text as they are, everything else as JSON.
-
-        Waits while too much is on its way, so that a fast handler cannot outrun the engine.
-
-        Raises:
-            LeaseLost: nobody listens any more; stop.
-            PayloadTooLarge: the frame is over the engine's limit; cut it up.
-        """
+    async def _say(self, frame: Frame) -> None:
         if self.durable is None:
-            await self._reporter.emit(self._grant.lease, FrameKind(kind), frame_bytes(data))
+            await self._reporter.emit(self._grant.lease, frame)
             return
         with self.durable.busy():
-            await self._reporter.emit(self._grant.lease, FrameKind(kind), frame_bytes(data))
-
-    def emit_sync(self, data: object, kind: FrameKind = FrameKind.EVENT) -> None:
-        """The same for handlers that run in a thread."""
-        self._refuse_loop_thread("emit")
-        asyncio.run_coroutine_threadsafe(self.emit(data, kind), self._loop).result()
+            await self._reporter.emit(self._grant.lease, frame)
 
     async def progress(self, percent: float | None = None, message: str | None = None) -> None:
         """Says how far it is; None leaves what was said before. The latest word counts."""
@@ -194,7 +183,3 @@ class Context(Steps, Waits):
         if self._is_on_loop():
             raise RuntimeError(f"await context.{name}(...) here: {name}_sync is for handlers in threads")
 
-
-def frame_bytes(data: object) -> bytes:
-    """The bytes of a frame: unlike a result, text goes as it is."""
-    return data.encode("utf-8", "replace") if isinstance(data, str) else _codec.encode(data)

@@ -12,6 +12,7 @@ from flowfabric import _codec, _wire
 from flowfabric._context import Context
 from flowfabric._errors import LeaseLost
 from flowfabric._execution import Step
+from flowfabric._frame import Frame
 from flowfabric._journal import Journal
 from flowfabric._outcome import Failed, outcome_of
 from flowfabric._task import Task
@@ -210,9 +211,9 @@ class MemoryJournal:
             ),
         )
 
-    async def emit(self, lease: bytes, kind: int, data: bytes) -> None:
+    async def emit(self, lease: bytes, frame: Frame) -> None:
         """Keeps a frame."""
-        self._frames.append(data)
+        self._frames.append(frame.data)
 
     def report_progress(self, lease: bytes, percent: float | None, message: str | None) -> None:
         """Progress is not kept."""
