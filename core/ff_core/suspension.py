@@ -13,13 +13,17 @@ OnTimeout = Literal["fail", "cancel", "expire", "resume", "escalate"]
 """What becomes of the execution when a wait runs out of time."""
 
 
+LONGEST_MS = 400 * 86_400_000
+"""No wait and no waitpoint lasts longer."""
+
+
 @dataclass(frozen=True, slots=True)
 class SuspensionLimits:
     """What a suspension may ask for."""
 
     waitpoint_ttl_ms: int = 30 * 86_400_000
     """When a waitpoint does not say."""
-    max_suspension_ms: int = 400 * 86_400_000
+    max_suspension_ms: int = LONGEST_MS
 
 
 @dataclass(slots=True)
@@ -47,6 +51,8 @@ class SuspendSpec:
     waitpoints: tuple[NewWaitpoint, ...]
     waits: tuple[NewWait, ...]
     fingerprint: str
+    longest_ms: int = LONGEST_MS
+    """Most that may be left, by Valkey's clock, until a point in time that a wait names."""
 
     def document(self) -> str:
         """The form that suspension.lua takes; what is not set is left out."""
@@ -76,6 +82,7 @@ class SuspendSpec:
                 "reason_code": self.reason_code,
                 "requested_by": self.requested_by,
                 "fingerprint": self.fingerprint,
+                "longest_ms": self.longest_ms,
                 "waitpoints": waitpoints,
                 "waits": waits,
             },

@@ -134,7 +134,7 @@ do
   end
 
   -- Checks one wait and gives it as it is stored, or nil and what is wrong.
-  local function read_wait(wait, names, now)
+  local function read_wait(wait, names, now, longest_ms)
     if type(wait) ~= 'table' or type(wait.timeout_ms or 0) ~= 'number' then
       return nil, 'timeout: not a number'
     end
@@ -143,8 +143,8 @@ do
       return nil, 'entry and name: at most 256 bytes'
     elseif not BEHAVIOURS[wait.on_timeout or 'fail'] then
       return nil, 'on_timeout: fail, cancel, expire, resume or escalate'
-    elseif due_at and (type(due_at) ~= 'number' or due_at > now + LONGEST_MS) then
-      return nil, 'timeout: at most 400 days'
+    elseif due_at and (type(due_at) ~= 'number' or due_at > now + longest_ms) then
+      return nil, 'timeout: at most ' .. string.format('%.0f', longest_ms) .. ' ms'
     elseif type(wait.node) ~= 'table' then
       return nil, 'condition: none'
     end
@@ -177,9 +177,9 @@ do
     if #spec.waits < 1 or #spec.waits > MOST_WAITS then
       return nil, 'INVALID_ARGUMENT', 'waits: 1 to ' .. MOST_WAITS
     end
-    local waits = {}
+    local waits, longest_ms = {}, math.min(LONGEST_MS, tonumber(spec.longest_ms) or LONGEST_MS)
     for i, each in ipairs(spec.waits) do
-      waits[i], problem = read_wait(each, names, now)
+      waits[i], problem = read_wait(each, names, now, longest_ms)
       if not waits[i] then
         return nil, 'INVALID_ARGUMENT', 'waits[' .. i - 1 .. '].' .. problem
       end

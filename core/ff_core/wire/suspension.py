@@ -7,7 +7,14 @@ from typing import Any
 
 from ff_core.errors import EngineError, ErrorCode, invalid
 from ff_core.signal import Delivered, Effect, NewSignal, SignalLimits, StoredSignal
-from ff_core.suspension import NewWait, OnTimeout, SuspendSpec, SuspensionLimits, SuspensionRecord
+from ff_core.suspension import (
+    LONGEST_MS,
+    NewWait,
+    OnTimeout,
+    SuspendSpec,
+    SuspensionLimits,
+    SuspensionRecord,
+)
 from ff_core.waitpoint import NewWaitpoint, Uses, WaitpointRecord, WaitpointRef
 from ff_core.wire import names
 from ff_core.wire.condition import Node, condition, show
@@ -17,7 +24,7 @@ from flowfabric_api.suspension.v1 import suspension_pb2 as pb
 DAY_MS = 86_400_000
 MAX_WAITS = 16
 MAX_WAITPOINTS = 64
-MAX_TTL_MS = 400 * DAY_MS
+MAX_TTL_MS = LONGEST_MS
 MAX_IDEMPOTENCY_MS = 30 * DAY_MS
 
 REASON_CODES = frozenset(
@@ -96,7 +103,17 @@ def suspend_spec(
             for number, each in enumerate(message.waits)
         ),
         fingerprint=hashlib.sha256(content).hexdigest()[:32],
+        longest_ms=limits.max_suspension_ms,
     )
+
+
+def placed(error: EngineError, field: str) -> EngineError:
+    """What the rules refused of a suspension, as an error of the request's `field`: they begin with the path
+    within it."""
+    path, colon, why = error.detail.partition(": ")
+    if error.code is not ErrorCode.INVALID_ARGUMENT or error.field or not colon:
+        return error
+    return invalid(f"{field}.{path}" if path != "suspend" else field, why)
 
 
 def new_waitpoint(

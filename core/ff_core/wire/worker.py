@@ -16,7 +16,7 @@ from ff_core.waitpoint import WaitpointRecord
 from ff_core.wire import names
 from ff_core.wire.journal import add_entries
 from ff_core.wire.status import status_of, status_of_code
-from ff_core.wire.suspension import signal_message, suspend_spec
+from ff_core.wire.suspension import placed, signal_message, suspend_spec
 from ff_core.wire.time import point, span_ms
 from ff_core.worker import Pool
 from flowfabric_api.suspension.v1 import suspension_pb2
@@ -155,7 +155,7 @@ def answer(
         message.status.CopyFrom(status_of_code(verdict))
         return
     if isinstance(verdict, EngineError):
-        message.status.CopyFrom(status_of(verdict))
+        message.status.CopyFrom(status_of(placed(verdict, "suspended")))
         return
     if isinstance(verdict, Suspended):
         message.answer, message.suspension = verdict.answer, verdict.number

@@ -455,3 +455,25 @@ async def test_without_a_grace_tokens_of_the_key_before_end_at_once(door: Door) 
     await door.ask(op.RotateWaitpointKeyRequest(grace=Duration()), "RotateWaitpointKey")
 
     assert await refused(waiting.signal()) == "TOKEN_INVALID"
+
+
+# Limits that only the rules can judge.
+
+
+async def test_what_the_rules_refuse_has_a_path_and_the_lease_stays(door: Door) -> None:
+    grant = await hold(door, "judged")
+    far = su.Wait(condition=NEVER)
+    far.timeout_time.FromSeconds(4_000_000_000)
+    bound = su.WaitpointSpec(name="a", waitpoint_id=f"default~{grant.execution_id}~p1~1~9000000000000")
+    for spec, path in (
+        (su.SuspendSpec(waits=[far]), "suspend.waits[0].timeout"),
+        (
+            su.SuspendSpec(waits=[su.Wait(condition=NEVER)], waitpoints=[bound]),
+            "suspend.waitpoints[0].waitpoint_id",
+        ),
+    ):
+        with pytest.raises(Refused) as error:
+            await door.ask(su.SuspendRequest(lease=grant.lease, suspend=spec), "Suspend")
+        assert (error.value.reason, error.value.fields) == ("INVALID_ARGUMENT", (path,))
+
+    assert (await suspend(door, grant)).waitpoints[0].state == "bound"

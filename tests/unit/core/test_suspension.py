@@ -44,12 +44,14 @@ def test_a_spec_leaves_out_what_is_not_set() -> None:
             NewWait("2", "pause", {"op": "timeout"}, timeout_ms=None, due_ms=9, on_timeout="fail"),
         ),
         fingerprint="f",
+        longest_ms=90_000,
     )
 
     assert json.loads(spec.document()) == {
         "reason_code": "waiting_for_approval",
         "requested_by": "worker-1",
         "fingerprint": "f",
+        "longest_ms": 90_000,
         "waitpoints": [
             {"name": "approval", "uses": "single", "recipient": "alice", "ttl_ms": 1000},
             {"name": "old", "number": 4, "uses": "multi", "recipient": "", "ttl_ms": 0},

@@ -60,7 +60,7 @@ class SuspensionServicer(suspension_pb2_grpc.SuspensionServiceServicer):
         if isinstance(answer, ErrorCode):
             raise EngineError(answer)
         if isinstance(answer, EngineError):
-            raise answer
+            raise wire.placed(answer, "suspend")
         if not isinstance(answer, Suspended):
             return pb.SuspendResponse(answer=answer)
         return pb.SuspendResponse(

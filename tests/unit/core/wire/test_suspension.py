@@ -17,6 +17,7 @@ from ff_core.wire.suspension import (
     delivered,
     new_signal,
     new_waitpoint,
+    placed,
     signal_message,
     suspend_spec,
     suspension_message,
@@ -66,6 +67,7 @@ def test_what_is_not_said_has_a_default() -> None:
     found = read(spec())
 
     assert (found.reason_code, found.requested_by) == ("waiting_for_signal", "worker")
+    assert found.longest_ms == 60_000
     [made] = found.waitpoints
     assert (made.name, made.uses, made.recipient, made.ttl_ms, made.number) == (
         "approval",
@@ -171,6 +173,24 @@ def test_a_waitpoint_is_bound_by_the_lease_of_its_execution_only(lease: bytes) -
         suspend_spec(waitpoint(waitpoint_id=REF.render()), lease, "suspend", LIMITS)
 
     assert refused.value.field == "suspend.waitpoints[1].waitpoint_id"
+
+
+def test_what_the_rules_refuse_is_placed_in_the_request() -> None:
+    refused = [
+        placed(EngineError(code, detail, field=field), "suspend")
+        for code, detail, field in (
+            (ErrorCode.INVALID_ARGUMENT, "waits[0].condition.signal.waitpoint: unknown", ""),
+            (ErrorCode.INVALID_ARGUMENT, "suspend: 40000 bytes", ""),
+            (ErrorCode.INVALID_ARGUMENT, "lease", ""),
+            (ErrorCode.INVALID_ARGUMENT, "result: too long", "result"),
+            (ErrorCode.WAITPOINTS_FULL, "too many: are open", ""),
+        )
+    ]
+
+    assert [error.field for error in refused] == [
+        "suspend.waits[0].condition.signal.waitpoint", "suspend", "", "result", "",
+    ]  # fmt: skip
+    assert refused[0].detail == "suspend.waits[0].condition.signal.waitpoint: unknown"
 
 
 def test_a_waitpoint_that_is_made_is_not_one_that_was() -> None:
