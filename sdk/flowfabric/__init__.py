@@ -78,7 +78,6 @@ from flowfabric._waits import Resumed
 from flowfabric._worker import Worker
 
 __all__ = [
-    "NULL",
     "Backoff",
     "CancelRequest",
     "Client",
@@ -110,6 +109,7 @@ __all__ = [
     "Lease",
     "LeaseLost",
     "LeaseRecord",
+    "NULL",
     "NotFound",
     "OutputFrame",
     "OutputPage",

@@ -273,7 +273,8 @@ class Attempts:
         if len(frame.data) > self.max_output_frame_bytes > 0:
             raise PayloadTooLarge(
                 "PAYLOAD_TOO_LARGE",
-                f"a frame of {len(frame.data)} bytes; the engine takes {self.max_output_frame_bytes}, cut it up",
+                f"a frame of {len(frame.data)} bytes; the engine takes {self.max_output_frame_bytes}; "
+                "cut it up",
             )
         await self.output.open(lease).emit(frame)
 

@@ -182,4 +182,3 @@ class Context(Steps, Waits, Voice):
     def _refuse_loop_thread(self, name: str) -> None:
         if self._is_on_loop():
             raise RuntimeError(f"await context.{name}(...) here: {name}_sync is for handlers in threads")
-
