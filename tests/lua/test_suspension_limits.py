@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .harness.scenario import Scenario
 from .harness.waits import DAY_MS, TIMER, spec, wait
 
@@ -9,7 +11,7 @@ from .harness.waits import DAY_MS, TIMER, spec, wait
 def test_a_point_in_time_is_no_further_than_the_gateway_allows(scenario: Scenario) -> None:
     lease, now = scenario.hold().lease, scenario.engine.now_ms
 
-    def until(due_at: int, **fields: int) -> list[bytes]:
+    def until(due_at: int, **fields: Any) -> list[bytes]:
         reply: list[bytes] = scenario.finish(
             lease, "suspend", spec(wait(TIMER, due_at=due_at), **fields), "k1"
         )
