@@ -78,6 +78,7 @@ from flowfabric._waits import Resumed
 from flowfabric._worker import Worker
 
 __all__ = [
+    "NULL",
     "Backoff",
     "CancelRequest",
     "Client",
@@ -109,7 +110,6 @@ __all__ = [
     "Lease",
     "LeaseLost",
     "LeaseRecord",
-    "NULL",
     "NotFound",
     "OutputFrame",
     "OutputPage",

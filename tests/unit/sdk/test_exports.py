@@ -18,7 +18,7 @@ def test_all_names_everything_public_in_order() -> None:
     }
 
     assert set(flowfabric.__all__) == public
-    assert flowfabric.__all__ == sorted(flowfabric.__all__)
+    assert flowfabric.__all__ == sorted(flowfabric.__all__, key=lambda name: (not name.isupper(), name))
 
 
 def test_everything_public_has_a_docstring() -> None:
