@@ -18,7 +18,7 @@ do
   -- dropped.
   function ff.each_due(keys, args, index, is_due, act)
     local prefix, now, limit = ff.prefix(keys[1]), ff.now_ms(), tonumber(args[1])
-    local key, changed = prefix .. index, 0
+    local key, changed, next_due = prefix .. index, 0, ff.NEVER
     local ids = redis.call('ZRANGE', key, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
     ff.preload(prefix, ids)
     for _, id in ipairs(ids) do
@@ -26,6 +26,9 @@ do
       if x and is_due(x, index) then
         act(x, now)
         changed = changed + 1
+        if x.index == index and x.score then
+          next_due = math.min(next_due, x.score) -- it was moved within the index, at the end of the call
+        end
       else
         redis.call('ZREM', key, id)
       end
@@ -33,8 +36,9 @@ do
     if #ids == limit then
       return { changed, now }
     end
-    local head = redis.call('ZRANGE', key, '(' .. now, '(' .. ff.NEVER, 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
-    return { changed, head[2] and tonumber(head[2]) or '' }
+    local head = redis.call('ZRANGE', key, '(' .. now, '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
+    next_due = math.min(next_due, tonumber(head[2]) or next_due)
+    return { changed, next_due < ff.NEVER and next_due or '' }
   end
 
   -- Gives back grants that were not confirmed in time.
