@@ -37,7 +37,10 @@ class Stage:
     """The whole engine on this machine, with an embedded Valkey; a context manager."""
 
     def __init__(self, title: str, app: str, env: Mapping[str, str] | None = None) -> None:
-        """Prepares a stage for workers of an app, given as `flowfabric worker` takes it."""
+        """Prepares a stage for workers of an app, given as `flowfabric worker` takes it.
+
+        `env` is for the services and the workers.
+        """
         self.console = Console(highlight=False)
         self.problems: list[str] = []
         self._title = title
@@ -76,13 +79,8 @@ class Stage:
 
     async def worker(self, name: str) -> WorkerProcess:
         """A worker process, which is ended with the stage if it still runs."""
-        token = self._env.get("FF_API_TOKEN", "")
-        worker = WorkerProcess(
-            name,
-            [self._app, "--id", name],
-            {"FF_ADDR": self.address, "FF_API_TOKEN": token},
-            cwd=str(PROJECT),
-        )
+        env = {**self._env, "FF_ADDR": self.address}
+        worker = WorkerProcess(name, [self._app, "--id", name], env, cwd=str(PROJECT))
         await worker.start()
         self._exits.push_async_callback(worker.stop)
         self.say(name, "started")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -101,6 +102,13 @@ async def endpoint() -> AsyncIterator[str]:
 
 
 async def test_the_agent_can_ask_an_endpoint_instead(endpoint: str) -> None:
+    outcome = await asyncio.to_thread(run, "examples.agent.run", "--base-url", endpoint, "--model", "small")
+
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    assert EXPECTED in outcome.stdout
+
+
+async def test_calls_come_in_pieces_and_words_as_they_come(endpoint: str) -> None:
     model = OpenAiModel(endpoint, "small", key="secret")
     question = [
         Message(role="system", content="help"),
