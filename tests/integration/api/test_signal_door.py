@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -455,6 +456,53 @@ async def test_without_a_grace_tokens_of_the_key_before_end_at_once(door: Door) 
     await door.ask(op.RotateWaitpointKeyRequest(grace=Duration()), "RotateWaitpointKey")
 
     assert await refused(waiting.signal()) == "TOKEN_INVALID"
+
+
+# Many at once.
+
+
+async def test_of_fifty_signals_at_once_one_resumes(door: Door) -> None:
+    waiting = await wait_at(door, "fifty")
+
+    answers = await asyncio.gather(
+        *(waiting.signal(payload=b"%d" % number) for number in range(50)), return_exceptions=True
+    )
+
+    told = [answer for answer in answers if isinstance(answer, su.DeliverSignalResponse)]
+    assert [answer.effect for answer in told] == [su.SIGNAL_EFFECT_RESUMED]
+    late = [answer.reason for answer in answers if isinstance(answer, Refused)]
+    assert late == ["WAITPOINT_CLOSED"] * 49
+    [seen] = (await claim(door, "fifty")).resumption.signals
+    assert seen.number == told[0].number == 1
+
+
+async def test_fifty_repeats_at_once_are_one_signal(door: Door) -> None:
+    waiting = await wait_at(door, "repeats", condition=NEVER)
+
+    answers = await asyncio.gather(*(waiting.signal(idempotency_key="k") for _ in range(50)))
+
+    assert {answer.number for answer in answers} == {1}
+    assert sorted(answer.duplicate for answer in answers) == [False] + [True] * 49
+
+
+async def test_a_leaked_token_fills_its_waitpoint_and_shuts_out_nobody_else(door: Door) -> None:
+    waiting = await wait_at(
+        door,
+        "full",
+        su.WaitpointSpec(name="leaked"),
+        su.WaitpointSpec(name="approval"),
+        condition=at("approval"),
+    )
+    leaked = waiting.waitpoints[0]
+    flood = su.DeliverSignalRequest(waitpoint_id=leaked.waitpoint_id, token=leaked.token, name="x")
+
+    [reply] = await door.ask(su.BulkDeliverSignalsRequest(requests=[flood] * 300), "BulkDeliverSignals")
+    posted = await door.web.post(f"{door.http}{leaked.callback_path}")
+
+    codes = [result.status.code for result in reply.results]
+    assert codes == [0] * 256 + [8] * 44
+    assert (posted.status, (await posted.json())["kind"]) == (429, "SIGNALS_FULL")
+    assert (await waiting.signal(place=1)).effect == su.SIGNAL_EFFECT_RESUMED
 
 
 # Limits that only the rules can judge.

@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from ff_core.errors import invalid
-from ff_gateway.http.access import read_body
+from ff_gateway.http.access import postpone_continue, read_body
 from ff_gateway.http.transcode import dump, to_json
 from ff_gateway.tokens import CALLBACKS, split_callback
 from flowfabric_api.suspension.v1 import suspension_pb2 as pb
@@ -40,4 +40,4 @@ def add_callback(app: web.Application, deliver: Deliver, max_bytes: int) -> None
         answer = await deliver(signal, None)
         return web.Response(body=dump(to_json(answer)), content_type="application/json")
 
-    app.router.add_post(CALLBACKS + "{token}", callback)
+    app.router.add_post(CALLBACKS + "{token}", callback, expect_handler=postpone_continue)
