@@ -34,6 +34,8 @@ from flowfabric_api.execution.v1 import execution_pb2_grpc
 
 MAX_BULK = 1000
 MAX_PAGE = 1000
+#: An execution and its suspension are two readings; this often they are read again when they do not fit.
+TRIES = 3
 
 
 class ExecutionServicer(execution_pb2_grpc.ExecutionServiceServicer):
@@ -76,8 +78,7 @@ class ExecutionServicer(execution_pb2_grpc.ExecutionServiceServicer):
         return reply
 
     async def GetExecution(self, request: pb.GetExecutionRequest, _context: Any) -> pb.Execution:
-        record = await self._record(request.execution_id, payload=request.include_payload)
-        return await self._shown(record)
+        return await self._shown(request.execution_id, payload=request.include_payload)
 
     async def _record(self, execution_id: str, *, payload: bool = False) -> ExecutionRecord:
         [record] = await self._backend.execution_describe([execution_id], payload=payload, history=True)
@@ -85,9 +86,13 @@ class ExecutionServicer(execution_pb2_grpc.ExecutionServiceServicer):
             raise EngineError(ErrorCode.EXECUTION_NOT_FOUND, execution_id)
         return record
 
-    async def _shown(self, record: ExecutionRecord) -> pb.Execution:
-        suspension = await self._suspension(record)
+    async def _shown(self, execution_id: str, *, payload: bool = False) -> pb.Execution:
         await self._workforce.workers()
+        for _ in range(TRIES):
+            record = await self._record(execution_id, payload=payload)
+            suspension = await self._suspension(record)
+            if suspension is None or _is_of(record, suspension):
+                break
         return execution_message(record, self._workforce.has_capable_worker, suspension)
 
     async def _suspension(self, record: ExecutionRecord) -> SuspensionRecord | None:
@@ -110,13 +115,15 @@ class ExecutionServicer(execution_pb2_grpc.ExecutionServiceServicer):
         # Of those that are suspended only: what resumed the others may be large.
         suspended = [record for record in page.records if record.state is State.SUSPENDED]
         found = await asyncio.gather(*(self._suspension(record) for record in suspended))
-        suspensions = {id(record): one for record, one in zip(suspended, found, strict=True)}
+        suspensions = {
+            record.execution_id: one
+            for record, one in zip(suspended, found, strict=True)
+            if one is not None and _is_of(record, one)
+        }
         reply = pb.ListExecutionsResponse()
         for record in page.records:
-            message = execution_message(
-                record, self._workforce.has_capable_worker, suspensions.get(id(record))
-            )
-            reply.executions.append(message)
+            suspension = suspensions.get(record.execution_id)
+            reply.executions.append(execution_message(record, self._workforce.has_capable_worker, suspension))
         if page.next_position is not None:
             reply.next_page_token = _page_token(request, page.next_position)
         return reply
@@ -127,12 +134,11 @@ class ExecutionServicer(execution_pb2_grpc.ExecutionServiceServicer):
         async with self._watches.watch(request.execution_id) as news:
             shown = None
             while True:
-                record = await self._record(request.execution_id)
-                message = await self._shown(record)
+                message = await self._shown(request.execution_id)
                 if message != shown:
                     shown = message
                     yield pb.WatchExecutionResponse(execution=message)
-                if record.state.is_terminal:
+                if STATES[message.state].is_terminal:
                     return
                 await self._watches.next(news)
 
@@ -202,6 +208,13 @@ class ExecutionServicer(execution_pb2_grpc.ExecutionServiceServicer):
             raise invalid("tags", "empty")
         tags = names.tags(request.tags, "tags", removable=True)
         return pb.Tags(tags=await self._backend.execution_tag(request.execution_id, tags))
+
+
+def _is_of(record: ExecutionRecord, suspension: SuspensionRecord) -> bool:
+    """Whether nothing happened between the two readings."""
+    is_open = suspension.core["state"] == "open"
+    is_latest = int(suspension.core["number"]) == record.number("suspensions")
+    return is_latest and is_open == (record.state is State.SUSPENDED)
 
 
 def _add_created(reply: pb.BulkCreateExecutionsResponse, created: Created | EngineError) -> None:
