@@ -21,6 +21,7 @@ from ff_core.lease import Outcome
 from ff_core.settings import ServiceSettings
 from ff_core.state import State
 from ff_core.store.backend import ValkeyBackend, open_backend
+from ff_core.suspension import NewWait, OnTimeout, Suspended, SuspendSpec
 from ff_core.worker import Member, Pool, WorkerRecord
 from ff_scanners.app import Replica
 from ff_scanners.scanner import Scanner
@@ -32,6 +33,7 @@ from ff_scanners.scanners.lease_expiry import LeaseExpiry
 from ff_scanners.scanners.library_prune import LibraryPrune
 from ff_scanners.scanners.offer_expiry import OfferExpiry
 from ff_scanners.scanners.retention import Retention
+from ff_scanners.scanners.suspension_timeout import SuspensionTimeout
 from ff_scanners.scanners.worker_registry import WorkerRegistry
 from ff_scanners.settings import ScannerSettings
 from flowfabric.testing import AnyValkey
@@ -127,6 +129,31 @@ async def test_a_delayed_execution_is_queued_when_its_time_has_come(engine: Engi
     assert await engine.scan_until_changed(DelayedPromoter) == 1
 
     assert await engine.state(execution_id) is State.WAITING
+
+
+@pytest.mark.parametrize(
+    ("on_timeout", "state"),
+    [
+        ("resume", State.WAITING),
+        ("escalate", State.SUSPENDED),
+        ("fail", State.FAILED),
+        ("cancel", State.CANCELLED),
+        ("expire", State.EXPIRED),
+    ],
+)
+async def test_a_wait_that_ran_out_of_time_does_what_it_says(
+    engine: Engine, on_timeout: OnTimeout, state: State
+) -> None:
+    execution_id = await engine.create()
+    lease = await engine.hold()
+    wait = NewWait("", "nap", {"op": "operator"}, SHORT_MS, None, on_timeout)
+    details = SuspendSpec("waiting_for_timer", "worker", (), (wait,), "f").document(), "k1"
+    [answer] = await engine.backend.lease_finish([Outcome(lease, "suspend", details)], "w")
+    assert isinstance(answer, Suspended)
+
+    assert await engine.scan_until_changed(SuspensionTimeout) == 1
+
+    assert await engine.state(execution_id) is state
 
 
 async def test_an_attempt_that_takes_too_long_is_retried(engine: Engine) -> None:
