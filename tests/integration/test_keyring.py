@@ -15,9 +15,10 @@ from ff_core.store.backend import ValkeyBackend, open_backend
 from ff_gateway.app import Gateway
 from ff_gateway.keyring import KeyRingKeeper
 from ff_gateway.settings import GatewaySettings
+from flowfabric._valkey import ValkeyCluster
 from flowfabric.testing import AnyValkey
 
-from .engine import eventually
+from .engine import PARTITIONS, eventually
 
 SECRET = "a root secret that is long enough"
 
@@ -101,3 +102,25 @@ async def test_a_gateway_with_another_secret_does_not_start(
         await Gateway.start(GatewaySettings.model_validate(values))
 
     assert engine_valkey.call("GET", keys.KEYRING) == stored
+
+
+@pytest.mark.cluster
+async def test_on_a_cluster_gateways_share_one_ring_too(clean_valkey_cluster: ValkeyCluster) -> None:
+    settings = ServiceSettings(
+        host=clean_valkey_cluster.host, port=clean_valkey_cluster.port, cluster=True, partitions=PARTITIONS
+    )
+    backends = [await open_backend(settings) for _ in range(2)]
+    first, second = (KeyRingKeeper(backend, [SECRET]) for backend in backends)
+    await asyncio.gather(first.open(), second.open())
+    running = asyncio.ensure_future(second.run())
+
+    await first.rotate("a", b"", 60_000)
+
+    async def has_heard() -> bool:
+        return second.ring.current == "a"
+
+    await eventually(has_heard)
+    assert first.ring == second.ring
+    running.cancel()
+    for backend in backends:
+        await backend.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -383,3 +384,31 @@ async def test_a_full_execution_tells_the_webhook_to_come_again(client: Client, 
     response = await client.post(PATH)
 
     assert (response.status, (await response.json())["retryable"]) == (429, True)
+
+
+async def raw(client: Client, path: str, *headers: bytes) -> bytes:
+    """All that is answered to bytes that no client library would send."""
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    lines = [f"POST {path} HTTP/1.1".encode(), b"Host: x", b"Connection: close", *headers, b"", b"p"]
+    writer.write(b"\r\n".join(lines))
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
+async def test_a_header_that_is_no_text_is_refused(client: Client, store: Store) -> None:
+    answer = await raw(client, PATH, b"Content-Length: 1", b"X-Correlation-Id: \xff\xfe")
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b'"field": "correlation_id"' in answer
+    assert store.asked == []
+
+
+async def test_a_body_is_asked_for_once_and_only_when_it_is_wanted(client: Client, store: Store) -> None:
+    expect = (b"Content-Length: 1", b"Expect: 100-continue")
+
+    wanted, unwanted = await raw(client, PATH, *expect), await raw(client, "/v1/callbacks/no", *expect)
+
+    assert wanted.count(b"100 Continue") == 1
+    assert b"200 OK" in wanted
+    assert unwanted.startswith(b"HTTP/1.1 403 ")
