@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from ff_core.errors import EngineError, ErrorCode, invalid
 from ff_core.journal import JournalEntry, JournalLimits
 from ff_core.lease import Answer, CancelNotice, Grant, Outcome, Progress, Verdict
+from ff_core.suspension import Suspended
 from ff_core.wire import journal as journal_wire
 from ff_core.wire import worker as wire
 from ff_core.wire.status import status_of
@@ -211,8 +212,9 @@ class Session:
             self._let_go(lease)
             self._hold(lease, *held)
         self._outcomes.tell(self._out.outcome_results.add(), lease, answer)
-        # The slot is free already, so the answer can go with the next grants; a refusal has to be acted on.
-        self._on_output(isinstance(answer, EngineError))
+        # The slot is free already, so most answers can go with the next grants; but a refusal has to be acted
+        # on, and tokens to be sent out.
+        self._on_output(isinstance(answer, EngineError | Suspended))
 
     def lost(self, lease: bytes, code: ErrorCode) -> None:
         """Tells the worker that a lease is gone."""

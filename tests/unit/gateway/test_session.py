@@ -47,6 +47,7 @@ class Conversation:
 
     def __init__(self, *slots: int, held: list[bytes] | None = None) -> None:
         self.rings = 0
+        self.urgent = 0
         pools = [Pool(("a",), frozenset(), one) for one in slots or (4,)]
         self.session = Session(
             "s1", "w1", "default", pools,
@@ -55,8 +56,9 @@ class Conversation:
         for one in held or []:
             self.session.leases[one] = (-1, 0)
 
-    def _ring(self, _is_urgent: bool) -> None:
+    def _ring(self, is_urgent: bool) -> None:
         self.rings += 1
+        self.urgent += is_urgent
 
     def says(self, **fields: Any) -> Work:
         return self.session.receive(pb.SessionRequest(**fields))
@@ -434,6 +436,19 @@ def test_the_answer_to_a_suspension_has_its_waitpoints_with_their_tokens() -> No
     [result] = talk.hears().outcome_results
     assert (result.answer, result.suspension, result.waitpoints[0].token) == ("suspended", 2, "t7")
     assert talk.session.leases == {}
+
+
+def test_what_somebody_waits_for_leaves_at_once_and_other_answers_with_company() -> None:
+    talk = Conversation(held=[lease(1), lease(2), lease(3)])
+
+    talk.session.answered(lease(1), "completed")
+    talk.session.answered(lease(2), ErrorCode.LEASE_STALE)
+    assert talk.urgent == 0
+
+    talk.session.wrote(lease(3), 1, None)
+    talk.session.answered(lease(3), EngineError(ErrorCode.WAITPOINTS_FULL))
+    talk.session.answered(lease(3), Suspended("suspended", 1, []))
+    assert talk.urgent == 3
 
 
 def test_a_malformed_suspension_is_refused_with_its_path_and_the_lease_stays() -> None:
