@@ -44,6 +44,8 @@ KINDS = {
     pb.ENTRY_KIND_WAITPOINT: "waitpoint",
 }
 
+WAITS = {pb.ENTRY_KIND_WAIT, pb.ENTRY_KIND_SLEEP}
+
 IN_STEP: ContextVar[str] = ContextVar("flowfabric_step", default="")
 """Name of the step that runs here."""
 
@@ -193,7 +195,9 @@ class Durable:
         return full
 
     def _compare(self, call: Call, entry: pb.Entry) -> None:
-        if (entry.kind, entry.name) != (call.kind, call.name):
+        # A sleep is a wait for nothing but time, and recorded as what it is.
+        is_same_kind = entry.kind == call.kind or {entry.kind, call.kind} == WAITS
+        if not is_same_kind or entry.name != call.name:
             self._refuse(
                 f"step {call.key} is {KINDS.get(call.kind)} {call.name!r} now, but "
                 f"{KINDS.get(entry.kind)} {entry.name!r} was recorded there"

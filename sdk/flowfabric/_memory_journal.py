@@ -111,6 +111,7 @@ class MemoryJournal:
             self._runner.cancel()
             if context.durable is not None:
                 await context.durable.close()
+                self._write(context.durable.journal)
         return self._judge(self._runner, context)
 
     def satisfy(

@@ -38,32 +38,26 @@ class Positions:
 
     def next(self, *, at_root: bool = False) -> Position:
         """The position of a call that is made now, here; or in the handler itself, in its thread."""
-        scope = "" if at_root else self._scope()
+        scope = "" if at_root else self.scope()
         number = self._calls[scope] = self._calls.get(scope, 0) + 1
         key = f"{scope}{number}"
         PLACE.set(Place(self, asyncio.current_task(), scope, key))
         return Position(key, scope)
 
-    def _scope(self) -> str:
-        runner = asyncio.current_task()
-        if runner is self._root:
-            return ""
-        place = PLACE.get()
-        if place is None or place.positions is not self:
-            nearest = ""  # started before the handler's first call
-        elif place.runner is runner:
+    def scope(self) -> str:
+        """The scope of the task that makes a call now."""
+        task, place = asyncio.current_task(), PLACE.get()
+        if place is not None and place.positions is self and place.runner is task:
             return place.scope
-        else:
-            nearest = place.nearest
+        scope = "" if task is self._root else self._new_scope(place)
+        PLACE.set(Place(self, task, scope, scope))
+        return scope
+
+    def _new_scope(self, place: Place | None) -> str:
+        # Without a place of this handler the task was started before the handler's first call.
+        nearest = place.nearest if place is not None and place.positions is self else ""
         number = self._children[nearest] = self._children.get(nearest, 0) + 1
         return f"{nearest}c{number}."
-
-    def scope(self) -> str:
-        """The scope of a call that takes no position of its own."""
-        place = PLACE.get()
-        if place is None or place.positions is not self or asyncio.current_task() is self._root:
-            return ""
-        return place.scope
 
 
 class Position(NamedTuple):

@@ -189,8 +189,9 @@ async def make_value(durable: Durable, call: Call, make: Callable[[], R], as_typ
 
 async def run_step(durable: Durable, call: Call, work: Work) -> Any:
     """What the step returned, now or in an earlier run."""
+    as_type = return_type(work.function) if work.as_type is None else work.as_type
     if call.final is not None:
-        return replayed(call, call.final, result_type(work))
+        return replayed(call, call.final, as_type)
     runs = 0 if call.entry is None else call.entry.runs
     pause = durable.journal.find(f"{call.key}~{runs}")
     if pause is not None:  # an earlier run failed, and the next try was to come later
@@ -203,7 +204,8 @@ async def run_step(durable: Durable, call: Call, work: Work) -> Any:
         runs += 1
         with durable.busy():
             try:
-                return await try_once(durable, call, work, runs)
+                data = await try_once(durable, call, work, as_type, runs)
+                return read_back(call, data, as_type)
             except Raised as raised:
                 error = raised.error
             if work.retry is None:
@@ -226,7 +228,7 @@ async def run_step(durable: Durable, call: Call, work: Work) -> Any:
     raise StepFailed(call.name, failure_of(failed))
 
 
-async def try_once(durable: Durable, call: Call, work: Work, runs: int) -> Any:
+async def try_once(durable: Durable, call: Call, work: Work, as_type: Any, runs: int) -> bytes:
     """Runs the function and records what it returned."""
     await durable.settle()
     running = call.new_entry(pb.ENTRY_STATE_RUNNING)
@@ -242,17 +244,19 @@ async def try_once(durable: Durable, call: Call, work: Work, runs: int) -> Any:
                 value = await invoke(durable, work)
     except (Retry, Fail, Delay):
         raise  # about the attempt, not about the step
+    except asyncio.CancelledError:
+        durable.note(running)  # nobody knows what it has done; the next run says so
+        raise
     except Exception as error:
         raise Raised(error) from error
     finally:
         if timer is not None:
             timer.cancel()
-    as_type = result_type(work)
     data = encoded(call, value, as_type)
     entry = call.new_entry(pb.ENTRY_STATE_DONE, data)
     entry.runs, entry.uncertain = runs, call.uncertain
     await durable.record(call, entry)
-    return read_back(call, data, as_type)
+    return data
 
 
 async def invoke(durable: Durable, work: Work) -> Any:
@@ -318,11 +322,6 @@ def read_back(call: Call, data: bytes, as_type: Any) -> Any:
         return _codec.decoder(as_type)(data)
     except ValueError as error:
         raise Fail(f"step {call.name} was recorded with another type: {error}", type="step_result") from error
-
-
-def result_type(work: Work) -> Any:
-    """The type that a step returns."""
-    return return_type(work.function) if work.as_type is None else work.as_type
 
 
 TYPES: WeakKeyDictionary[Callable[..., Any], Any] = WeakKeyDictionary()

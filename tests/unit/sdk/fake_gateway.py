@@ -12,6 +12,7 @@ from grpc_status import rpc_status
 
 from flowfabric_api.execution.v1 import execution_pb2 as execution_pb
 from flowfabric_api.execution.v1 import execution_pb2_grpc as execution_grpc
+from flowfabric_api.journal.v1 import journal_pb2 as journal_pb
 from flowfabric_api.operator.v1 import operator_pb2 as operator_pb
 from flowfabric_api.operator.v1 import operator_pb2_grpc as operator_grpc
 from flowfabric_api.output.v1 import output_pb2 as output_pb
@@ -93,6 +94,22 @@ class SessionEnd:
         result.status.code = code_pb2.OK
         await self.send(pb.SessionResponse(outcome_results=[result]))
 
+    async def write(self) -> pb.JournalWrite:
+        """The next writing of a journal, not answered yet."""
+        request = await self.until(lambda request: bool(request.journal))
+        return request.journal[0]
+
+    async def wrote(self, write: pb.JournalWrite, rich: status_pb2.Status | None = None) -> None:
+        """Answers a write: durable, or refused."""
+        result = pb.JournalResult(lease=write.lease, number=write.number, status=rich)
+        await self.send(pb.SessionResponse(journal_results=[result]))
+
+    async def record(self) -> list[journal_pb.Entry]:
+        """The next write of a journal, made durable."""
+        write = await self.write()
+        await self.wrote(write)
+        return list(write.entries)
+
     def end(self, rich: status_pb2.Status | None = None) -> None:
         """Ends the stream, with a status or well."""
         if not self._ending.done():
@@ -154,6 +171,16 @@ class WorkerDoor(worker_grpc.WorkerServiceServicer):
         self.outputs: asyncio.Queue[OutputEnd] = asyncio.Queue()
         self.acknowledges_output = False
         """Every frame at once, on whichever stream it comes; otherwise the test does it."""
+        self.pages: list[pb.ReadJournalResponse | status_pb2.Status] = []
+        """Answers to ReadJournal, in order."""
+        self.reads: list[pb.ReadJournalRequest] = []
+
+    async def ReadJournal(self, request: Any, context: Any) -> Any:
+        self.reads.append(request)
+        page = self.pages.pop(0)
+        if isinstance(page, status_pb2.Status):
+            await abort(context, page)
+        return page
 
     async def Session(self, requests: Any, context: Any) -> None:
         end = SessionEnd(context)

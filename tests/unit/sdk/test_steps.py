@@ -130,6 +130,24 @@ async def test_a_result_is_read_back_by_the_annotation_of_the_function() -> None
     assert (await memory.run()).result == (await memory.run()).result == (timedelta(seconds=3), b"\x00\xff")
 
 
+async def test_a_type_that_cannot_be_found_is_refused_before_the_step_runs(ledger: Ledger) -> None:
+    class Local:
+        pass
+
+    async def make() -> Local:
+        ledger.lines.append("made")
+        return Local()
+
+    @task
+    async def handler(context: Context) -> None:
+        await context.step("make", make)
+
+    failure = (await MemoryJournal(handler).run()).failure
+    assert failure is not None
+    assert "give the step as_type=" in failure.message
+    assert ledger.lines == []
+
+
 async def test_bytes_without_an_annotation_are_refused_with_advice() -> None:
     @task
     async def handler(context: Context) -> Any:
@@ -402,6 +420,31 @@ async def test_a_branch_that_goes_on_does_not_settle_the_failure_of_another() ->
     assert [step.name for step in memory.steps] == ["beside"]
 
 
+async def test_branches_with_keys_do_not_settle_the_failures_of_each_other() -> None:
+    flaky, failed, done = Flaky(1), asyncio.Event(), asyncio.Event()
+
+    async def failing(context: Context) -> None:
+        try:
+            await context.step("call", flaky.__call__, key="1")
+        except StepFailed:
+            failed.set()
+            await done.wait()
+            raise
+
+    async def other(context: Context) -> None:
+        await failed.wait()
+        await context.step("call", lambda: None, key="2")
+        done.set()
+
+    @task
+    async def handler(context: Context) -> None:
+        await asyncio.gather(failing(context), other(context))
+
+    memory = MemoryJournal(handler)
+    await memory.run()
+    assert [step.key for step in memory.steps] == ["=call:2"]
+
+
 async def test_a_step_is_tried_again_as_its_retry_says() -> None:
     flaky = Flaky(2)
 
@@ -521,5 +564,7 @@ async def test_steps_that_nobody_waits_for_any_more_are_stopped_with_the_handler
     async def handler(context: Context) -> None:
         await asyncio.gather(context.step("hang", hang), context.step("fail", fail))
 
-    assert (await MemoryJournal(handler).run()).ending == "failed"
+    memory = MemoryJournal(handler)
+    assert (await memory.run()).ending == "failed"
     assert stopped.is_set()
+    assert [(step.name, step.state) for step in memory.steps] == [("hang", "running")]

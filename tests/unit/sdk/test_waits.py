@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flowfabric import Context, Resumed, Waitpoint, WaitTimedOut, task
-from flowfabric._condition import count, signal
+from flowfabric._condition import count, signal, timer
 from flowfabric.testing import MemoryJournal
 from flowfabric_api.suspension.v1 import suspension_pb2 as pb
 
@@ -213,6 +213,18 @@ async def test_a_point_in_time_is_told_as_one() -> None:
     memory = MemoryJournal(handler)
     await memory.run()
     assert spec_of(memory).waits[0].timeout_time.ToDatetime(UTC) == when
+
+
+async def test_a_wait_for_nothing_but_time_is_recorded_as_a_sleep() -> None:
+    @task
+    async def handler(context: Context) -> bool:
+        return (await context.wait_for("w", timer(), timeout=60, on_timeout="resume")).timed_out
+
+    memory = MemoryJournal(handler)
+    await memory.run()
+    memory.time_out("w")
+    assert [step.kind for step in memory.steps] == ["sleep"]
+    assert (await memory.run()).result is True
 
 
 # Several at once
