@@ -63,6 +63,7 @@ class Size:
     suspended_at_once: int = 2_000
     stepped: int = 300
     stepped_at_once: int = 1_000
+    frames: int = 20_000
     #: A sample that takes longer is reported as failed.
     patience_seconds: float = 600
 
@@ -83,5 +84,6 @@ QUICK = Size(
     suspended_at_once=300,
     stepped=30,
     stepped_at_once=100,
+    frames=2_000,
     patience_seconds=120,
 )

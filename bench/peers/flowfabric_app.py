@@ -43,7 +43,15 @@ def tasks(entrant: Entrant, capabilities: frozenset[str]) -> list[Task[..., Any]
         second = await context.step("two", one, first)
         return await context.step("three", one, second)
 
-    return [noop, hold, routed, wait, three]
+    @task
+    async def speak(payload: bytes, context: Context) -> None:
+        frames, pause_s = json.loads(payload)
+        for _ in range(frames):
+            await context.emit(b"%d" % time.time_ns())
+            if pause_s:
+                await asyncio.sleep(pause_s)
+
+    return [noop, hold, routed, wait, three, speak]
 
 
 async def one(number: int) -> int:

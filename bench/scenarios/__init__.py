@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from bench.scenario import Case, Size
-from bench.scenarios import depth, drain, idle, latency, leases, routed, steps, submit, suspend
+from bench.scenarios import depth, drain, frames, idle, latency, leases, routed, steps, submit, suspend
 from bench.server import Server
 
 SCENARIOS: Mapping[str, Callable[[Server, Size], Sequence[Case]]] = {
@@ -18,4 +18,5 @@ SCENARIOS: Mapping[str, Callable[[Server, Size], Sequence[Case]]] = {
     "routed": routed.cases,
     "suspend": suspend.cases,
     "steps": steps.cases,
+    "frames": frames.cases,
 }
