@@ -93,6 +93,12 @@ do
     return { key = key, header = sealed, data = data, sequence = totals.last, place = key .. ' ' .. name }
   end
 
+  -- Whether a write grows a journal beyond its limits. Where these were lowered, what does not grow it may go on.
+  local function exceeds(totals, before, limits)
+    return (totals.entries > limits.entries and totals.entries > before.entries)
+      or (totals.bytes > limits.bytes and totals.bytes > before.bytes)
+  end
+
   -- Records the entries of one lease from args[at] on, all or none. Gives the reply.
   local function record_one(prefix, token, a, at, count, limits, now)
     local x, refusal = ff.leased(prefix, token, now)
@@ -106,6 +112,7 @@ do
     fields[count + 1] = ''
     local found = redis.call('HMGET', ff.key(prefix, 'journal', x.id), unpack(fields))
     local totals, changes, seen = totals_of(found[count + 1]), {}, {}
+    local before = totals_of(found[count + 1])
     for i = 1, count do
       local from = at + ENTRY * (i - 1)
       local key, header, data, is_final = a[from], a[from + 1], a[from + 2], a[from + 3] == '1'
@@ -125,7 +132,7 @@ do
       seen[key] = true
       changes[#changes + 1] = change
     end
-    if #changes > 0 and (totals.entries > limits.entries or totals.bytes > limits.bytes) then
+    if exceeds(totals, before, limits) then
       return { 'JOURNAL_FULL', fields[1] }
     end
     if #changes > 0 then
