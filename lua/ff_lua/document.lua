@@ -12,6 +12,7 @@ do
   local dirty -- those to be written, in the order of their first save
   local listed -- creation times and ids of those that are new
   local events, changed -- what goes to the feed, and the ids of whatever changed
+  local last_queue, last_lane -- of the last event, for most of a call have the same
 
   function ff.begin()
     known, dirty, listed, events, changed = {}, {}, {}, {}, {}
@@ -202,10 +203,13 @@ do
   -- entry of the feed, each a field `event`:
   -- "<name> <execution> <state> <attempt> <epoch> <namespace>/<lane> <kind> <detail>".
   function ff.event(x, name, detail)
+    if x.queue ~= last_queue then
+      last_queue, last_lane = x.queue, string.match(x.queue, '^[^/]*/[^/]*')
+    end
     local n = #events
     events[n + 1] = 'event'
-    events[n + 2] = name .. ' ' .. x.id .. ' ' .. x.state .. ' ' .. x.attempt .. ' ' .. x.epoch .. ' '
-      .. string.match(x.queue, '^[^/]*/[^/]*') .. ' ' .. x.kind .. ' ' .. (detail or '')
+    events[n + 2] = name .. ' ' .. x.id .. ' ' .. x.state .. ' ' .. x.attempt .. ' ' .. x.epoch .. ' ' .. last_lane
+      .. ' ' .. x.kind .. ' ' .. (detail or '')
     ff.tell_watchers(x)
   end
 
