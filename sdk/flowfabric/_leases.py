@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from flowfabric._errors import LeaseLost
+from flowfabric._errors import EngineError, JournalFull, LeaseLost, StepMismatch
 from flowfabric._journal import Journal
-from flowfabric._outcome import Completed, Failed, Outcome, Suspended
+from flowfabric._outcome import Completed, Failed, Outcome, Suspended, outcome_of
 from flowfabric_api.journal.v1 import journal_pb2 as pb
 
 NEVER = float("inf")
@@ -89,13 +89,22 @@ class Leases:
         self.unsent[lease] = outcome
         return True
 
-    def refuse(self, lease: bytes, reason: str) -> bool:
+    def refuse(self, lease: bytes, error: EngineError) -> bool:
         """Puts a failure in the place of what the engine will not take; False if that would not help."""
         held = self.held.get(lease)
-        if held is None or not isinstance(held.outcome, Completed | Suspended):
+        if held is None:
             return False
-        kind = "result_refused" if isinstance(held.outcome, Completed) else "suspend_refused"
-        held.outcome = Failed(kind, reason, "permanent", non_retryable=True)
+        match held.outcome:
+            case Failed(type=error.reason):
+                return False
+            case _ if isinstance(error, JournalFull | StepMismatch):
+                held.outcome = outcome_of(error)  # of a write that went with the outcome
+            case Completed():
+                held.outcome = Failed("result_refused", str(error), "permanent", non_retryable=True)
+            case Suspended():
+                held.outcome = Failed("suspend_refused", str(error), "permanent", non_retryable=True)
+            case _:
+                return False
         self.unsent[lease] = held.outcome
         return True
 
@@ -113,11 +122,6 @@ class Leases:
         else:
             journal.fail(LeaseLost("LEASE_STALE", "the lease is not held any more"))
         return journal
-
-    def is_suspending(self, lease: bytes) -> bool:
-        """Whether its outcome is a suspension."""
-        held = self.held.get(lease)
-        return held is not None and isinstance(held.outcome, Suspended)
 
     def is_running(self, lease: bytes) -> bool:
         """Whether it is held and has no outcome yet."""

@@ -25,6 +25,9 @@ MESSAGE_BYTES = 2 * 1024 * 1024
 # Trouble of the moment: the same outcome may be taken later.
 TRY_LATER = frozenset({code_pb2.ABORTED, code_pb2.RESOURCE_EXHAUSTED, code_pb2.UNAVAILABLE})
 
+# What was said cannot be; the lease is not lost by that.
+REFUSALS = frozenset({code_pb2.FAILED_PRECONDITION, code_pb2.INVALID_ARGUMENT})
+
 # Pause before a journal is written again that could not be taken; a handler waits for it.
 JOURNAL_PAUSE_S = 0.1
 
@@ -182,10 +185,8 @@ class Session:
             effects.refused.append((result.lease, error))
             # A result that is too large, or a condition that cannot be, would be refused for ever: let
             # the execution fail and say why, instead of waiting for its lease to run out.
-            is_refusal = code == code_pb2.INVALID_ARGUMENT or (
-                self._leases.is_suspending(result.lease) and not isinstance(error, LeaseLost | NotFound)
-            )
-            if not is_refusal or not self._leases.refuse(result.lease, str(error)):
+            is_final = code in REFUSALS and not isinstance(error, LeaseLost)
+            if not is_final or not self._leases.refuse(result.lease, error):
                 self._leases.drop(result.lease)
 
     def _lose(self, exceptions: Iterable[pb.LeaseException], effects: Effects) -> None:

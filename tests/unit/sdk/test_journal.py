@@ -203,6 +203,18 @@ async def test_a_suspension_that_is_refused_fails_the_execution_and_says_why(pla
         play.say()
 
 
+async def test_an_outcome_refused_with_a_write_says_what_was_wrong_with_that(play: Play) -> None:
+    play.finish(L)
+    play.say()
+    for _ in range(2):
+        play.answer(L, code_pb2.FAILED_PRECONDITION, "JOURNAL_FULL")
+        request = play.say()
+        if request is not None:
+            failed = request.outcomes[0].failed
+            assert (failed.type, failed.non_retryable) == ("JOURNAL_FULL", True)
+    assert play.leases.held == {}
+
+
 async def test_a_suspension_under_a_lost_lease_is_dropped(play: Play) -> None:
     play.leases.end(L, Suspended(suspension_pb2.SuspendSpec()), play.now)
     play.say()
