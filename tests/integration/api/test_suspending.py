@@ -102,6 +102,56 @@ async def test_a_repeat_gets_the_first_answer_with_the_same_tokens(door: Door, s
     assert first.waitpoints[0].token
 
 
+async def next_grant(stream: Stream, limit: int) -> wk.Grant:
+    await stream.say(credits=[wk.Credit(limit=limit)])
+    [grant] = (await stream.hear_of("grants")).grants
+    return grant
+
+
+async def test_a_repeat_that_comes_after_the_next_suspension_gets_the_answer_alone(
+    door: Door, stream: Stream
+) -> None:
+    first = await granted(door, stream, "twice")
+    [waitpoint] = (await suspended(stream, first.lease, approval())).waitpoints
+    await signal(door, waitpoint)
+    second = await next_grant(stream, 2)
+    assert (await suspended(stream, second.lease, approval())).suspension == 2
+
+    late = await suspended(stream, first.lease, approval())
+
+    assert (late.answer, late.suspension, list(late.waitpoints)) == ("suspended", 0, [])
+
+
+async def test_what_resumed_it_is_told_until_an_attempt_fails(door: Door, stream: Stream) -> None:
+    first = await granted(door, stream, "told")
+    [waitpoint] = (await suspended(stream, first.lease, approval())).waitpoints
+    await signal(door, waitpoint, payload=b"yes")
+    resumed = await next_grant(stream, 2)
+    await stream.say(renew=wk.Renew(sequence=1, leases=[resumed.lease], seen_grant_numbers=[2]))
+    await stream.hear_of("renew_result")
+
+    await door.ask(ex.RevokeLeaseRequest(execution_id=first.execution_id), "RevokeLease")
+    taken_over = await next_grant(stream, 3)
+    failed = wk.Failed(type="Flaky", retry_delay=Duration())
+    await stream.say(outcomes=[wk.Outcome(lease=taken_over.lease, failed=failed)])
+    await stream.hear_of("outcome_results")
+    retried = await next_grant(stream, 4)
+
+    assert (taken_over.resumption, taken_over.recovered) == (resumed.resumption, True)
+    assert not retried.HasField("resumption")
+
+
+async def test_a_suspension_of_what_is_asked_to_stop_cancels_it(door: Door, stream: Stream) -> None:
+    grant = await granted(door, stream, "stopped")
+    request = ex.CancelExecutionRequest(execution_id=grant.execution_id, grace=Duration(seconds=600))
+    await door.ask(request, "CancelExecution")
+
+    result = await suspended(stream, grant.lease, approval())
+
+    assert (result.answer, list(result.waitpoints)) == ("cancelled", [])
+    assert await state_of(door, grant.execution_id) == "CANCELLED"
+
+
 @pytest.mark.parametrize(
     ("spec", "path"),
     [
