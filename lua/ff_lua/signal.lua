@@ -9,7 +9,7 @@ do
   ---------------------------------------------------------------------------------------------------- what is kept
 
   -- Keeps a signal: JSON of its header, a newline, which JSON never holds, then the payload. Gives the header. Those
-  -- without a waitpoint are the engine's own, and not counted.
+  -- without a waitpoint are the engine's own, and not counted. The caller saves w.
   function ff.store_signal(x, w, header, payload, now)
     x.signal_number = (x.signal_number or 0) + 1
     header.number, header.waitpoint = x.signal_number, w and w.name or ''
@@ -20,7 +20,6 @@ do
       w.signals[#w.signals + 1] = header.number
       w.bytes = (w.bytes or 0) + #payload
       x.kept_signals, x.signal_bytes = (x.kept_signals or 0) + 1, (x.signal_bytes or 0) + #payload
-      ff.save_waitpoint(x, w)
     end
     ff.save(x)
     return header
@@ -154,6 +153,8 @@ do
     end
     if w.uses == 'single' then
       w.used = s.fingerprint .. ' ' .. header.number .. ' ' .. effect
+    end
+    if w.used or effect ~= 'resumed' then -- a resume has saved it
       ff.save_waitpoint(x, w)
     end
     ff.event(x, 'signal', header.number .. ' ' .. w.name .. ' ' .. effect .. ' ' .. source)
