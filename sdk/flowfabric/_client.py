@@ -18,6 +18,7 @@ from flowfabric._errors import (
     ExecutionEnded,
     ExecutionExpired,
     ExecutionFailed,
+    ResultNotReady,
     error_from_status,
 )
 from flowfabric._execution import (
@@ -220,19 +221,35 @@ class Client(SuspendClient):
     async def result(
         self, execution_id: str, as_type: type[T] = AS_IT_IS, *, timeout: Duration | None = None
     ) -> T:
-        """The result, once there is one.
+        """The result, once there is one; with a timeout of 0 only if there is one now.
 
         Raises:
             ExecutionEnded: it failed, expired or was cancelled; the subclass says which.
             TimeoutError: it did not end within the timeout.
         """
-        async with asyncio.timeout(None if timeout is None else _wire.seconds(timeout)):
+        patience = None if timeout is None else _wire.seconds(timeout)
+        if patience is not None and patience <= 0:
+            return _codec.decode(await self._result_now(execution_id), as_type)
+        async with asyncio.timeout(patience):
             execution = await self._final(execution_id)
             if execution.state is not State.COMPLETED:
                 raise ENDINGS[execution.state](execution)
-            request = pb.GetResultRequest(execution_id=execution_id)
-            answer = await self._doors.call(self._doors.executions.GetResult, request)
-        return _codec.decode(answer.data, as_type)
+            data = await self._get_result(execution_id)
+        return _codec.decode(data, as_type)
+
+    async def _result_now(self, execution_id: str) -> bytes:
+        try:
+            return await self._get_result(execution_id)
+        except ResultNotReady:
+            execution = await self.get(execution_id)
+        if execution.state in ENDINGS:
+            raise ENDINGS[execution.state](execution)
+        raise TimeoutError(f"execution {execution_id} has not ended")
+
+    async def _get_result(self, execution_id: str) -> bytes:
+        request = pb.GetResultRequest(execution_id=execution_id)
+        answer = await self._doors.call(self._doors.executions.GetResult, request)
+        return bytes(answer.data)
 
     async def _final(self, execution_id: str) -> Execution:
         async with aclosing(self.watch(execution_id)) as changes:

@@ -379,6 +379,31 @@ async def test_result_of_what_did_not_complete_raises_how_it_ended(
     assert raised.value.execution.execution_id == "x"
 
 
+NOT_READY = status(code_pb2.FAILED_PRECONDITION, "RESULT_NOT_READY")
+
+
+async def test_a_result_that_is_there_costs_one_call(gateway: FakeGateway, client: Client) -> None:
+    gateway.client.script["GetResult"] = [pb.GetResultResponse(data=b"7")]
+
+    assert await client.result("x", int, timeout=0) == 7
+
+    assert [name for name, _ in gateway.client.seen] == ["GetResult"]
+
+
+@pytest.mark.parametrize(
+    ("state", "raised"),
+    [(pb.PUBLIC_STATE_ACTIVE, TimeoutError), (pb.PUBLIC_STATE_FAILED, ExecutionFailed)],
+)
+async def test_a_result_that_is_not_there_says_at_once_why(
+    gateway: FakeGateway, client: Client, state: int, raised: type[Exception]
+) -> None:
+    gateway.client.script["GetResult"] = [NOT_READY]
+    gateway.client.script["GetExecution"] = [execution(state)]
+
+    with pytest.raises(raised):
+        await client.result("x", timeout=timedelta(0))
+
+
 async def test_result_gives_up_when_the_time_is_over(gateway: FakeGateway, client: Client) -> None:
     gateway.client.script["WatchExecution"] = [[change(pb.PUBLIC_STATE_ACTIVE)]] * 100_000
 
