@@ -172,6 +172,17 @@ do
     return replies
   end
 
+  -- The headers of entries by key, as tables; none for those that are not there.
+  function ff.journal_headers(x, wanted)
+    local headers = {}
+    if x.steps and #wanted > 0 then
+      for i, header in ipairs(redis.call('HMGET', ff.key(x.prefix, 'journal', x.id), unpack(wanted))) do
+        headers[wanted[i]] = header and cjson.decode(header) or nil
+      end
+    end
+    return headers
+  end
+
   -- Writes an entry on behalf of the engine: `header` is a table of the fields above, without the engine's. An entry
   -- that is final stays as it is; limits are for callers.
   function ff.journal_entry(x, key, header, data, is_final)

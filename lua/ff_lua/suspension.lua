@@ -72,11 +72,15 @@ do
     return false
   end
 
+  local function entry_kind(wait)
+    return wait.node.op == 'timeout' and 'sleep' or 'wait'
+  end
+
   -- The key, and the header but for state and times, of the journal entry that remembers a wait.
   function ff.wait_entry(x, wait, state)
     local first = wait.waitpoints[1] and ff.waitpoints(x)[wait.waitpoints[1]]
     return wait.entry, {
-      k = wait.node.op == 'timeout' and 'sleep' or 'wait', n = wait.name, s = state, due = wait.due_at,
+      k = entry_kind(wait), n = wait.name, s = state, due = wait.due_at,
       w = first and ff.waitpoint_id(x, first) or nil,
     }
   end
@@ -160,6 +164,25 @@ do
     }
   end
 
+  -- Whether the journal entries that waits name are theirs. Gives nil, or a code and what is wrong.
+  local function check_entries(x, waits)
+    local wanted, place_of = {}, {}
+    for i, wait in ipairs(waits) do
+      if wait.entry ~= '' and place_of[wait.entry] then
+        return 'INVALID_ARGUMENT', 'waits[' .. i - 1 .. '].entry: another wait has it too'
+      elseif wait.entry ~= '' then
+        wanted[#wanted + 1], place_of[wait.entry] = wait.entry, i
+      end
+    end
+    for key, header in pairs(ff.journal_headers(x, wanted)) do
+      local wait = waits[place_of[key]]
+      if header.k ~= entry_kind(wait) or header.n ~= wait.name then
+        local at = 'waits[' .. place_of[key] - 1 .. '].entry: '
+        return 'STEP_MISMATCH', at .. key .. ' was recorded as ' .. header.k .. ' ' .. header.n
+      end
+    end
+  end
+
   -- Reads all that a holder asks for, before anything is written. Gives the spec, its waits and the waitpoints it
   -- binds, or nil, a code and what is wrong.
   local function read_spec(x, text, now)
@@ -183,6 +206,10 @@ do
       if not waits[i] then
         return nil, 'INVALID_ARGUMENT', 'waits[' .. i - 1 .. '].' .. problem
       end
+    end
+    local code, detail = check_entries(x, waits)
+    if code then
+      return nil, code, detail
     end
     return spec, waits, bound
   end

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
 import pytest
 
 from .harness.journal import entries_of, entry, keys, read, record, record_many, totals
 from .harness.scenario import LEASE_TTL_MS, QUEUE, WORKER, Scenario
+from .harness.waits import OPERATOR, spec, wait
 
 BYTES = bytes(range(256))
 
@@ -310,3 +312,69 @@ def test_the_journal_goes_with_its_execution(scenario: Scenario) -> None:
     scenario.call("retention_purge", 100)
 
     assert scenario.keys_of(grant.id) == []
+
+
+# Waits, which the engine records itself.
+
+
+def test_a_wait_is_recorded_when_it_begins_and_when_it_ends(scenario: Scenario) -> None:
+    grant = scenario.hold()
+    asked = wait(OPERATOR, entry="2", name="approval", timeout_ms=60_000)
+    due_at = scenario.engine.now_ms + 60_000
+    record(scenario, grant.lease, entry("1"))
+
+    assert scenario.finish(grant.lease, "suspend", spec(asked), "k1")[:2] == [b"OK", b"suspended"]
+    waiting = read(scenario, grant.id)[0][1]
+    assert (waiting.key, waiting.state, waiting.header["due"], waiting.header["q"]) == (
+        "2",
+        "waiting",
+        due_at,
+        2,
+    )
+    scenario.engine.advance(5)
+    scenario.call("suspension_resume", grant.id, "user:ann", 0, "go on")
+
+    done = read(scenario, grant.id)[0][1]
+    assert (done.state, done.header["at"], done.header["end"]) == (
+        "done",
+        scenario.engine.now_ms - 5,
+        scenario.engine.now_ms,
+    )
+    headers, _, payloads = done.data.partition(b"\n")
+    assert ([each["source"] for each in json.loads(headers)], payloads) == (["user:ann"], b"go on")
+    totals(scenario, grant.id)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "code"),
+    [
+        (entry("2", "approval", kind="wait", state="running"), b"OK"),
+        (entry("2", "approval", kind="step"), b"STEP_MISMATCH"),
+        (entry("2", "review", kind="wait"), b"STEP_MISMATCH"),
+    ],
+)
+def test_a_wait_cannot_take_the_entry_of_something_else(
+    scenario: Scenario, recorded: list[Any], code: bytes
+) -> None:
+    grant = scenario.hold()
+    record(scenario, grant.lease, recorded)
+    before = scenario.core(grant.id)
+
+    reply = scenario.finish(grant.lease, "suspend", spec(wait(OPERATOR, entry="2", name="approval")), "k1")
+
+    assert reply[0] == code
+    if code != b"OK":
+        assert reply[1].startswith(b"waits[0].entry: 2 was recorded as ")
+        assert scenario.core(grant.id) == before
+        assert scenario.complete(grant.lease) == [b"OK", b"completed"]
+
+
+def test_two_waits_have_two_entries(scenario: Scenario) -> None:
+    grant = scenario.hold()
+    same = wait(OPERATOR, entry="2", name="approval")
+
+    reply = scenario.finish(grant.lease, "suspend", spec(same, same), "k1")
+
+    assert reply[0] == b"INVALID_ARGUMENT"
+    assert reply[1].startswith(b"waits[1].entry")
+    assert scenario.state(grant.id) == "active"
