@@ -12,7 +12,7 @@ from collections.abc import Callable
 from itertools import islice
 
 from flowfabric._errors import FlowFabricError
-from flowfabric._frame import Frame, folded
+from flowfabric._frame import Frame, folded, summary_frame
 from flowfabric_api.worker.v1 import worker_pb2 as pb
 
 # What one lease may have under way. 256 frames are some round trips' worth of small ones; the bytes
@@ -43,6 +43,8 @@ class Output:
         self._numbered = 0
         """How many of them ever were: what they are numbered may not change."""
         self._error: FlowFabricError | None = None
+        self._refusal: FlowFabricError | None = None
+        """Of a change of the summary, until the next one is told."""
         self._moved = asyncio.Event()
 
     @property
@@ -52,6 +54,9 @@ class Output:
 
     async def emit(self, frame: Frame) -> None:
         """Adds a frame, after a wait while the window is full."""
+        if frame.change is not None and self._refusal is not None:
+            refusal, self._refusal = self._refusal, None
+            raise refusal
         while self._error is None and self._is_full(len(frame.data)):
             await self._moved.wait()
         if self._error is not None:
@@ -103,6 +108,19 @@ class Output:
     def can_resume_after(self, number: int) -> bool:
         """Whether the frame after this one is still here."""
         return bool(self._frames) and self._stored <= number
+
+    def refuse_change(self, error: FlowFabricError) -> bool:
+        """Gives up the first frame here, if it changes the summary, and says so to the next change.
+
+        A change of nothing takes its number, so that the frames behind it keep theirs.
+        """
+        if not self._frames or self._frames[0].change is None:
+            return False
+        self._bytes -= len(self._frames[0].data)
+        self._frames[0] = summary_frame({})
+        self._bytes += len(self._frames[0].data)
+        self._refusal = error
+        return True
 
     def fail(self, error: FlowFabricError) -> None:
         """Takes no more output, and says why to whoever emits."""

@@ -123,6 +123,9 @@ class OutputStream:
             asyncio.get_running_loop().call_later(0.1, self._resend, output)
         elif error.reason == "OUTPUT_GAP" and output.can_resume_after(response.acked_through):
             asyncio.get_running_loop().call_later(0.1, self._resend, output)
+        elif error.reason == "PAYLOAD_TOO_LARGE" and output.refuse_change(error):
+            logger.warning("summary_refused reason=%s", error)
+            self._resend(output)
         else:
             logger.warning("output_refused reason=%s", error)
             output.fail(error)

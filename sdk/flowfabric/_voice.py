@@ -49,7 +49,7 @@ class Voice:
 
         Raises:
             LeaseLost: nobody listens any more; stop.
-            PayloadTooLarge: the patch is too large, or an earlier one made the summary so.
+            PayloadTooLarge: the patch is too large, or the one before would have made the summary so.
         """
         await self._say(summary_frame(patch))
 

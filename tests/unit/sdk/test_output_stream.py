@@ -198,3 +198,36 @@ async def test_output_that_is_refused_for_now_is_sent_again(
     await output.acknowledge(b"L", 2)
 
     assert (await session.outcome()).WhichOneof("result") == "completed"
+
+
+async def test_a_summary_that_grew_too_large_is_told_to_the_next_change_and_stops_no_frame(
+    gateway: FakeGateway, start: Start
+) -> None:
+    go_on = asyncio.Event()
+
+    @task
+    async def talk(context: Context) -> str:
+        await context.summary({"a": "too much"})
+        await context.emit(b"behind it")
+        await go_on.wait()
+        try:
+            await context.summary({"b": 1})
+        except PayloadTooLarge:
+            await context.summary({"b": 2})
+            return "told once"
+        return "never told"
+
+    _, session = await start(talk)
+    await session.grant(b"L", 1, kind="talk")
+    output = await gateway.worker.outputs.get()
+    await output.frames(2)
+
+    await output.refuse(b"L", status(code_pb2.INVALID_ARGUMENT, "PAYLOAD_TOO_LARGE"))
+    again = await output.frames(2)
+    go_on.set()
+    [last] = await output.frames(1)
+    await output.acknowledge(b"L", 3)
+
+    assert [(frame.number, frame.data) for frame in again] == [(1, b"{}"), (2, b"behind it")]
+    assert (last.number, last.data) == (3, b'{"b":2}')
+    assert (await session.outcome()).completed.result == b'"told once"'
