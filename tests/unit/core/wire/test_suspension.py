@@ -223,6 +223,14 @@ def test_a_signal_is_what_its_waitpoint_its_sender_and_its_request_say() -> None
     assert (found.idempotency_ttl_ms, found.resume_delay_ms) == (86_400_000, 1000)
 
 
+def test_a_delivery_without_a_key_is_told_from_its_repeats_for_a_while() -> None:
+    first, second = (new_signal(signal(), REF, "", SignalLimits()) for _ in range(2))
+
+    assert first.idempotency_key != second.idempotency_key
+    assert first.fingerprint() == second.fingerprint()
+    assert first.idempotency_ttl_ms == second.idempotency_ttl_ms == 60_000
+
+
 @pytest.mark.parametrize(
     ("message", "field"),
     [
