@@ -61,10 +61,6 @@ class Journal:
         """The entry of a key."""
         return self._entries.get(key)
 
-    def entries(self) -> Iterable[pb.Entry]:
-        """Everything that is recorded, or about to be."""
-        return self._entries.values()
-
     def record(self, entry: pb.Entry) -> asyncio.Future[None]:
         """Adds or replaces an entry; the future is done when that is durable."""
         future: asyncio.Future[None] = self._loop.create_future()

@@ -181,9 +181,6 @@ def resumed_from(entry: pb.Entry) -> Resumed:
 
 async def make_waitpoint(durable: Durable, call: Call, spec: suspension_pb.WaitpointSpec) -> Waitpoint:
     """The waitpoint of this call. Its token is never recorded: the engine tells it to each holder anew."""
-    if call.final is not None and is_used(durable, call.final.waitpoint_id):
-        durable.waitpoints[call.name] = call.final.waitpoint_id
-        return Waitpoint(waitpoint_id=call.final.waitpoint_id, name=call.name, state="closed")
     with durable.busy():
         await durable.settle()
         made = await durable.create_waitpoint(spec, call.key)
@@ -193,16 +190,6 @@ async def make_waitpoint(durable: Durable, call: Call, spec: suspension_pb.Waitp
         durable.record_loosely(call, entry)
     durable.waitpoints[call.name] = made.waitpoint_id
     return _wire.waitpoint_from(made)
-
-
-def is_used(durable: Durable, waitpoint_id: str) -> bool:
-    """Whether a wait at this waitpoint has been satisfied, which has closed it."""
-    return any(
-        entry.kind == pb.ENTRY_KIND_WAIT
-        and entry.state == pb.ENTRY_STATE_DONE
-        and entry.waitpoint_id == waitpoint_id
-        for entry in durable.journal.entries()
-    )
 
 
 async def sleep(durable: Durable, call: Call, seconds: float, until: datetime | None) -> None:

@@ -67,15 +67,16 @@ async def test_a_token_made_before_the_wait_lets_a_signal_come_early(
     async def ask(context: Context) -> str:
         waitpoint = await context.waitpoint("answer")
 
-        async def mail() -> None:
-            await client.signal(waitpoint, "answered", "early")
+        async def mail(token: str) -> None:
+            await client.signal(waitpoint.waitpoint_id, "answered", "early", token=token)
             sent.set()
 
-        await context.step("mail", mail)
+        await context.step("mail", mail, waitpoint.token)
         resumed = await context.wait_for(waitpoint, timeout=60)
+        await context.sleep(0.01)  # so that it runs once more, with a waitpoint that is used
         return resumed.value(str)
 
-    await start_worker(ask)
+    await start_worker(ask, short_wait=0)
     submission = await client.submit(ask)
     assert await client.result(submission.execution_id, str, timeout=30) == "early"
     assert sent.is_set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import threading
 from datetime import timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from flowfabric import Backoff, Context, Fail, Retry, StepFailed, StepMismatch, StepRetry, StepUnknown, task
+from flowfabric._steps import fingerprint
 from flowfabric.testing import MemoryJournal
 
 
@@ -299,6 +301,36 @@ async def test_another_step_at_a_recorded_place_is_a_mismatch_that_names_it(
     assert (run.failure.type, run.failure.non_retryable) == ("STEP_MISMATCH", True)
     assert named in run.failure.message
     assert ledger.lines == ["a", "b"]
+
+
+async def test_a_token_made_with_another_key_is_the_same_argument(ledger: Ledger) -> None:
+    kid = "k1"
+
+    @task
+    async def handler(context: Context) -> str:
+        mac = ("a" if kid == "k1" else "b") * 43
+        return await context.step("mail", ledger.write, f"https://x/v1/callbacks/w1.{kid}.{mac}.id")
+
+    memory = MemoryJournal(handler)
+    await memory.run()
+    kid = "k2"
+    assert (await memory.run()).ending == "completed"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [({3, 1, 2},), (b"\xff",), (timedelta(days=1),), (Backoff(initial=3),), ({"b": 1, "a": {"x"}},)],
+    ids=repr,
+)
+def test_arguments_have_a_fingerprint_that_is_the_same_in_every_process(arguments: tuple[Any, ...]) -> None:
+    found = fingerprint(arguments)
+    assert len(found) == 16
+    assert found == fingerprint(copy.deepcopy(arguments))
+    assert found != fingerprint((*arguments, 1))
+
+
+def test_arguments_that_cannot_be_told_have_none() -> None:
+    assert fingerprint((object(),)) == fingerprint(()) == ""
 
 
 async def test_a_mismatch_cannot_be_caught_away(ledger: Ledger) -> None:
