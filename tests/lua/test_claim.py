@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from .harness.scenario import OFFER_TTL_MS, QUEUE, Scenario
 
 
@@ -143,3 +145,30 @@ def test_a_released_interrupted_attempt_is_still_interrupted(scenario: Scenario)
 
     assert scenario.core(grant.id)["attempt_state"] == "attempt_interrupted"
     assert scenario.reclaim(grant.id).attempt == 1
+
+
+def test_one_reply_carries_a_megabyte_of_journals_at_most(scenario: Scenario) -> None:
+    header = '{"k":"step","n":"plan","s":"done"}'
+    for _ in range(20):
+        lease = scenario.hold().lease
+        reply = scenario.call("journal_record", 10, 1 << 20, lease, 1, "1", header, b"x" * 60_000, 1)
+        assert reply == [[b"OK"]]
+        scenario.finish(lease, "delay", 1)
+    scenario.engine.advance(1)
+    scenario.call("delayed_promote", 100)
+
+    grants = scenario.claim(count=20)
+
+    assert [grant.flags for grant in grants] == [b"j"] * 20
+    inline = [grant.journal for grant in grants if grant.journal]
+    assert len(inline) == 17
+    assert all(journal[::2] == [b"1", b"x" * 60_000] for journal in inline)
+
+
+def test_a_grant_of_what_never_ran_has_no_past(scenario: Scenario) -> None:
+    """The hot path carries nothing of suspensions and journals."""
+    scenario.create()
+
+    reply = scenario.call("execution_claim", "default/main/any", 1, 5000, "n", "g")
+
+    assert len(cast("list[bytes]", reply[2])) == 6

@@ -470,6 +470,27 @@ def test_signals_that_served_are_dropped_by_the_next_suspension(scenario: Scenar
     assert_waits(scenario, waiting.id)
 
 
+@pytest.mark.parametrize("part", range(4))
+def test_only_the_lease_in_force_suspends(scenario: Scenario, part: int) -> None:
+    """A16: each part of the fence counts."""
+    grant = scenario.hold()
+    parts = grant.lease.split(":")
+    parts[part] = {0: "0-ff", 1: "2", 2: "7", 3: "other"}[part]
+
+    reply = scenario.finish(":".join(parts), "suspend", spec(wait(OPERATOR)), "k1")
+
+    assert reply == [b"EXECUTION_NOT_FOUND" if part == 0 else b"LEASE_STALE"]
+    assert scenario.state(grant.id) == "active"
+    assert record(scenario, grant.id) == {}
+
+
+def test_a_lease_that_ran_out_suspends_nothing(scenario: Scenario) -> None:
+    grant = scenario.hold()
+    scenario.engine.advance(30_000)
+
+    assert scenario.finish(grant.lease, "suspend", spec(wait(OPERATOR)), "k1") == [b"LEASE_EXPIRED"]
+
+
 def journal(scenario: Scenario, id: str) -> dict[str, dict[str, Any]]:
     """The headers of the journal by key."""
     flat = cast("list[bytes]", scenario.engine.command("HGETALL", f"{scenario.prefix}journal:{id}"))
