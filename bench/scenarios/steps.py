@@ -52,6 +52,7 @@ def cases(server: Server, size: Size) -> Sequence[Case]:
     """One after the other, and many at once."""
     systems: Mapping[str, Stepping] = {
         "flowfabric": FlowFabricSteps(server),
+        "flowfabric, a watch each": FlowFabricSteps(server, watches=True),
         "dbos (SQLite)": Dbos(),
         "restate": Restate(),
         "temporal": Temporal(),

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import aclosing
 
 from bench.figures import percentile
 from bench.gate import MOMENTS_VARIABLE
+from bench.peers.flowfabric_ear import Ear, listening
 from bench.peers.flowfabric_system import LANE, FlowFabric
 from bench.processes import while_alive
 from bench.scenario import Case, Measure, Metric, Sample, Size
 from bench.server import Server
 from bench.system import lined_up, watch
-from flowfabric import Client
+from flowfabric import EventFamily
 
 METRICS = (
     Metric("p50", "ms", digits=2),
@@ -33,43 +32,14 @@ SLOTS = 128
 WARM_UP = 10
 
 
-class Ear:
-    """When each execution was heard to suspend and to complete."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._heard: dict[tuple[str, str], asyncio.Future[int]] = defaultdict(
-            asyncio.get_running_loop().create_future
-        )
-        self.listening = asyncio.Event()
-
-    async def listen(self) -> None:
-        """Follows all executions until it is cancelled."""
-        async with aclosing(self._client.subscribe(lane=LANE)) as pages:
-            async for page in pages:
-                self.listening.set()
-                for event in page.events:
-                    if event.name in ("suspended", "completed"):
-                        heard = self._heard[event.execution_id, event.name]
-                        if not heard.done():
-                            heard.set_result(time.time_ns())
-
-    async def hears(self, execution_id: str, name: str) -> int:
-        """When the event came, in nanoseconds since the epoch."""
-        return await self._heard[execution_id, name]
-
-
 async def round_trips(system: FlowFabric, count: int, in_flight: int, patience: float) -> Sample:
     """So many round trips, so many at a time."""
     async with lined_up(system, {MOMENTS_VARIABLE: "1"}) as line:
         line.gate.open()
         client = system.client
-        ear = Ear(client)
-        listening = asyncio.create_task(ear.listen())
-        await ear.listening.wait()
         completed: dict[str, int] = {}
 
-        async def trips(count: int) -> None:
+        async def trips(count: int, ear: Ear) -> None:
             remaining = iter(range(count))
 
             async def lane() -> None:
@@ -83,16 +53,14 @@ async def round_trips(system: FlowFabric, count: int, in_flight: int, patience: 
                 for _ in range(in_flight):
                     lanes.create_task(lane())
 
-        try:
-            await while_alive(line.workers, trips(WARM_UP), patience)
+        async with listening(client, EventFamily.LEASE) as ear:
+            await while_alive(line.workers, trips(WARM_UP, ear), patience)
             completed.clear()
             usage = watch(line)
             began = time.perf_counter()
-            await while_alive(line.workers, trips(count), patience)
+            await while_alive(line.workers, trips(count, ear), patience)
             elapsed = time.perf_counter() - began
             cores = usage.cores()
-        finally:
-            listening.cancel()
         await line.gate.until(lambda: line.gate.done >= WARM_UP + count)
         waited = dict(line.gate.notes)
         latencies = [(end - waited[execution_id]) / 1e6 for execution_id, end in completed.items()]
