@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Any, cast
 
 import pytest
 from redis.crc import key_slot
 
 from ff_core import keys
+from ff_core.event import EventFilter
 from ff_core.execution import ListQuery
 from ff_core.settings import ServiceSettings
 from ff_core.state import State
 from ff_core.store.backend import open_backend
+from ff_core.wire.event import read_cursor, write_cursor
+from ff_gateway.subscription import Subscriptions
 from flowfabric import Client, Worker, task
 from flowfabric._stack import Stack
 from flowfabric._valkey import ValkeyCluster, ValkeyServer
@@ -296,3 +299,21 @@ async def test_the_whole_engine_runs_on_a_cluster(clean_valkey_cluster: ValkeyCl
         await worker.stop()
 
     assert results == [2 * number for number in range(40)]
+
+
+async def test_a_subscription_hears_of_every_node_and_goes_on_by_one_cursor(engine: Engine) -> None:
+    subscriptions = Subscriptions(engine.backend, 10)
+    stream = subscriptions.follow(None, 100, EventFilter())
+    _, places = await anext(stream)
+    cursor = write_cursor(places)
+
+    ids = [await engine.create(partition) for partition in range(PARTITIONS)]
+
+    heard: list[str] = []
+    while len(heard) < PARTITIONS:
+        news, _ = await anext(stream)
+        heard += [event.execution_id for event in news.events]
+    again, _ = await subscriptions.read(read_cursor(cursor, PARTITIONS), 100, EventFilter())
+    await cast("AsyncGenerator[object, None]", stream).aclose()
+    assert sorted(heard) == sorted(ids)
+    assert sorted(event.execution_id for event in again.events) == sorted(ids)
