@@ -1,4 +1,4 @@
-"""Executions that wait, holders that vanish, senders that repeat themselves: no signal is lost or seen twice."""
+"""Executions that wait, holders that vanish, senders that repeat themselves: each signal is seen once."""
 
 from __future__ import annotations
 
