@@ -8,7 +8,7 @@ do
   local DURABLE, SUMMARY, BEST_EFFORT = '1', '2', '3' -- classes, by their numbers on the wire
   local KEYS = { [DURABLE] = 'output', [BEST_EFFORT] = 'best_effort' }
 
-  local PAGE_BYTES = 4194304 -- of data in one page; a page with more holds one frame
+  local PAGE_BYTES = 2097152 -- of data in one page, and one frame more: gRPC clients take 4 MiB unless told otherwise
   local CHUNK = 64 -- entries read at once
 
   local LEAST, MOST = 64, 16384 -- best-effort frames kept
@@ -260,7 +260,7 @@ do
     end
     local reply, bytes, source = { 'OK', x.state, after, 0, '' }, 0, first_of(sources)
     for _ = 1, tonumber(scan_limit) do
-      if not source or #reply == 5 + tonumber(count) or bytes > PAGE_BYTES then
+      if not source or #reply == 5 + tonumber(count) or bytes >= PAGE_BYTES then
         break
       end
       local frame = frame_of(x, source)

@@ -320,7 +320,7 @@ def test_a_page_holds_so_many_bytes_and_says_that_there_is_more(scenario: Scenar
 
     first = read(scenario, grant.id)
 
-    assert (len(first.data), first.more) == (5, True)
+    assert (len(first.data), first.more) == (2, True)
     assert len(read(scenario, grant.id, after=first.last).data) == 2
 
 
