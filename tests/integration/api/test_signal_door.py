@@ -450,6 +450,28 @@ async def test_tokens_live_through_rotations_for_their_grace_at_every_gateway(do
     assert "secret" not in str(keys)
 
 
+async def test_a_token_outlives_the_gateway_that_made_it(door: Door) -> None:
+    grant = await hold(door, "outlived")
+    spec = su.SuspendSpec(
+        waitpoints=[su.WaitpointSpec(name="approval")], waits=[su.Wait(condition=at("approval"))]
+    )
+    async with another_gateway(door, public_url="https://flow.example") as (_, channel):
+        stub = suspension_pb2_grpc.SuspensionServiceStub(channel)
+        answer = await stub.Suspend(su.SuspendRequest(lease=grant.lease, suspend=spec))
+
+    [waitpoint] = answer.waitpoints
+    assert waitpoint.callback_url == f"https://flow.example{waitpoint.callback_path}"
+    posted = await door.web.post(f"{door.http}{waitpoint.callback_path}")
+    assert (await posted.json())["effect"] == "SIGNAL_EFFECT_RESUMED"
+
+
+async def test_a_repeated_suspend_tells_the_same_tokens(door: Door) -> None:
+    grant = await hold(door, "again")
+    first = await suspend(door, grant)
+
+    assert (await suspend(door, grant)).waitpoints == first.waitpoints
+
+
 async def test_without_a_grace_tokens_of_the_key_before_end_at_once(door: Door) -> None:
     waiting = await wait_at(door, "revoked", condition=NEVER)
 
