@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import urllib.request
 from datetime import timedelta
-from functools import partial
 
 from pydantic import BaseModel
 
@@ -56,8 +55,7 @@ async def sell(order: Order, context: Context) -> Parcel:
     """Asks for the money, waits for the call, and packs."""
     payment = await context.waitpoint("payment", ttl=PATIENCE)
     callback = payment.callback_url or order.engine + payment.callback_path
-    # No argument of the step: the URL holds a token, which is not told again once it is used.
-    await context.step("ask", partial(ask_for_payment, order, callback + "?name=paid"))
+    await context.step("ask", ask_for_payment, order, callback + "?name=paid")
     answer = await context.wait_for(payment, timeout=PATIENCE, reason="waiting_for_callback")
     paid = answer.value(Payment)
     if paid.cents != order.cents:

@@ -35,7 +35,7 @@ async def told(start_worker: StartWorker) -> Told:
     @task
     async def order(context: Context) -> list[Any]:
         waitpoint = await context.waitpoint("payment")
-        if waitpoint.token:
+        if context.resumption is None:
             await told.put(waitpoint)
         signal = (await context.wait_for(waitpoint, timeout=LONG)).signal
         return [signal.name, signal.payload.hex(), signal.correlation_id, signal.source]

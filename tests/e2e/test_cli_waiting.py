@@ -41,7 +41,7 @@ async def ordered(client: Client, start_worker: StartWorker) -> tuple[str, Waitp
     async def order(context: Context) -> str:
         await context.step("pick", str.upper, "mug")
         waitpoint = await context.waitpoint("payment", recipient="ann")
-        if waitpoint.token:
+        if context.resumption is None:
             await told.put(waitpoint)
         signal = (await context.wait_for(waitpoint, timeout=LONG)).signal
         return f"{signal.name} {signal.payload.decode()} {signal.correlation_id}".strip()

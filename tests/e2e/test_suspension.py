@@ -62,7 +62,7 @@ def telling(told: Told, **options: Any) -> Any:
     @task(kind="tell")
     async def tell(context: Context) -> list[str]:
         waitpoint = await context.waitpoint("go", **options)
-        if waitpoint.token:
+        if context.resumption is None:
             await told.put(waitpoint)
         resumed = await context.wait_for(waitpoint, timeout=LONG)
         return [f"{each.name}={each.payload.decode()}" for each in resumed.signals]
@@ -159,7 +159,7 @@ async def test_signals_that_come_before_the_wait_count(client: Client, start_wor
     async def slow(context: Context) -> list[str]:
         waitpoints = [await context.waitpoint(name, recipient=name) for name in ("ann", "ben")]
         for waitpoint in waitpoints:
-            if waitpoint.token:
+            if context.resumption is None:
                 await told.put(waitpoint)
         await heard.wait()
         resumed = await context.wait_for(
@@ -284,7 +284,7 @@ async def test_a_single_use_token_cannot_be_replayed(client: Client, start_worke
     @task
     async def twice(context: Context) -> list[str]:
         waitpoint = await context.waitpoint("go")
-        if waitpoint.token:
+        if context.resumption is None:
             await told.put(waitpoint)
         first = await context.wait_for(waitpoint, timeout=LONG)
         second = await context.wait_for("more", timeout=LONG)
@@ -360,7 +360,7 @@ async def test_two_people_are_two_sources_however_often_one_of_them_says_yes(
     async def release(context: Context) -> list[str]:
         for name in ("ann", "ben"):
             waitpoint = await context.waitpoint(name, recipient=name, single_use=False)
-            if waitpoint.token:
+            if context.resumption is None:
                 await told.put(waitpoint)
         condition = any_of(
             count(2, by="sources", at=["ann", "ben"], names=["yes"]),
@@ -390,7 +390,7 @@ async def test_conditions_nest(client: Client, start_worker: StartWorker) -> Non
     @task
     async def nested(context: Context) -> list[str]:
         waitpoint = await context.waitpoint("go", single_use=False)
-        if waitpoint.token:
+        if context.resumption is None:
             await told.put(waitpoint)
         resumed = await context.wait_for(waitpoint, condition, timeout=LONG)
         return [each.name for each in resumed.signals]
