@@ -19,6 +19,7 @@ from flowfabric._errors import LeaseLost, StepMismatch
 from flowfabric._journal import FINAL, Journal
 from flowfabric._outcome import Fail
 from flowfabric._positions import Positions, Runner
+from flowfabric._wire import put_duration, read_seconds
 from flowfabric_api.journal.v1 import journal_pb2 as pb
 from flowfabric_api.suspension.v1 import suspension_pb2 as suspension_pb
 from flowfabric_api.worker.v1 import worker_pb2 as worker_pb
@@ -29,6 +30,9 @@ SETTLE_TURNS = 12
 
 # What one suspension may wait for.
 MOST_WAITS = 16
+
+# A suspension within this time is at once: its waits begin when it does.
+AT_ONCE_S = 0.05
 
 # How often a handler that swallows its cancellation is cancelled again.
 UNWIND_AGAIN_S = 1.0
@@ -109,7 +113,20 @@ class Parked:
     wait: suspension_pb.Wait
     waitpoints: list[suspension_pb.WaitpointSpec]
     reason: str
+    since: float
+    """By the loop's clock."""
     future: asyncio.Future[None]
+    """Done only when its time is over before the handler is suspended."""
+
+    def put(self, spec: suspension_pb.SuspendSpec, now: float) -> None:
+        """Adds the wait to a suspension."""
+        wait = spec.waits.add()
+        wait.CopyFrom(self.wait)
+        elapsed = now - self.since
+        if wait.HasField("timeout") and elapsed > AT_ONCE_S:  # it counts from the call
+            put_duration(wait.timeout, max(0.0, read_seconds(wait.timeout) - elapsed))
+        names = {waitpoint.name for waitpoint in spec.waitpoints}
+        spec.waitpoints.extend(each for each in self.waitpoints if each.name not in names)
 
 
 class Durable:
@@ -313,20 +330,41 @@ class Durable:
         self, wait: suspension_pb.Wait, waitpoints: list[suspension_pb.WaitpointSpec], reason: str
     ) -> NoReturn:
         """Waits until the handler is unwound."""
+        await self._park(wait, waitpoints, reason)
+        raise asyncio.CancelledError("the handler is suspended")
+
+    async def sleep(self, wait: suspension_pb.Wait, seconds: float) -> None:
+        """Waits until the handler is unwound, or so long where it has other things to do meanwhile."""
+        await self._park(wait, [], "waiting_for_timer", max(0.0, seconds))
+
+    async def _park(
+        self,
+        wait: suspension_pb.Wait,
+        waitpoints: list[suspension_pb.WaitpointSpec],
+        reason: str,
+        seconds: float | None = None,
+    ) -> None:
         if len(self._parked) >= MOST_WAITS:
             raise ValueError(f"at most {MOST_WAITS} waits at once")
         others = {spec.name: spec.waitpoint_id for parked in self._parked for spec in parked.waitpoints}
         for spec in waitpoints:
             if spec.name in others and not others[spec.name] == spec.waitpoint_id != "":
                 raise ValueError(f"there is a wait at another waitpoint {spec.name!r} already")
-        parked = Parked(wait, waitpoints, reason, self.loop.create_future())
+        parked = Parked(wait, waitpoints, reason, self.loop.time(), self.loop.create_future())
+        timer = None if seconds is None else self.loop.call_later(seconds, self._wake, parked)
         self._parked.append(parked)
         self._settle_soon()
         try:
             await parked.future
         finally:
             self._parked.remove(parked)
-        raise asyncio.CancelledError("the handler is suspended")
+            if timer is not None:
+                timer.cancel()
+
+    def _wake(self, parked: Parked) -> None:
+        if self.suspension is None and not parked.future.done():
+            self._turns = SETTLE_TURNS
+            parked.future.set_result(None)
 
     def _settle_soon(self) -> None:
         self._turns = SETTLE_TURNS
@@ -345,13 +383,8 @@ class Durable:
 
     def _unwind(self) -> None:
         spec = suspension_pb.SuspendSpec(reason_code=self._parked[0].reason)
-        names = set()
         for parked in self._parked:
-            spec.waits.append(parked.wait)
-            for waitpoint in parked.waitpoints:
-                if waitpoint.name not in names:
-                    names.add(waitpoint.name)
-                    spec.waitpoints.append(waitpoint)
+            parked.put(spec, self.loop.time())
         self.suspension = spec
         self._cancel()
 

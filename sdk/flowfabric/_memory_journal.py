@@ -6,6 +6,7 @@ import asyncio
 import functools
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from flowfabric import _codec, _wire
@@ -169,12 +170,16 @@ class MemoryJournal:
     def _suspend(self, spec: suspension_pb.SuspendSpec) -> None:
         for wait in spec.waits:
             is_sleep = wait.condition.WhichOneof("kind") == "timer"
-            self._entries[wait.entry] = pb.Entry(
+            entry = self._entries[wait.entry] = pb.Entry(
                 key=wait.entry,
                 kind=pb.ENTRY_KIND_SLEEP if is_sleep else pb.ENTRY_KIND_WAIT,
                 name=wait.name,
                 state=pb.ENTRY_STATE_WAITING,
             )
+            if wait.HasField("timeout"):
+                entry.due_time.FromDatetime(datetime.now(UTC) + wait.timeout.ToTimedelta())
+            elif wait.HasField("timeout_time"):
+                entry.due_time.CopyFrom(wait.timeout_time)
 
     async def _call(self, context: Context) -> Any:
         handler, function = self._task.handler, self._task.function

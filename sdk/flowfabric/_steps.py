@@ -30,8 +30,8 @@ from flowfabric._durable import Call, Durable
 from flowfabric._errors import StepFailed, StepUnknown
 from flowfabric._execution import Backoff, Duration, Failure
 from flowfabric._outcome import MESSAGE_BYTES, TYPE_BYTES, Delay, Fail, Retry, checked, clip
+from flowfabric._sleep import sleep_long
 from flowfabric_api.journal.v1 import journal_pb2 as pb
-from flowfabric_api.suspension.v1 import suspension_pb2 as suspension_pb
 
 logger = logging.getLogger(__name__)
 
@@ -201,7 +201,7 @@ async def run_step(durable: Durable, call: Call, work: Work) -> Any:
     if pause is not None:  # an earlier run failed, and the next try was to come later
         call.uncertain = False
         if pause.state != pb.ENTRY_STATE_DONE:
-            await sleep_out(durable, call, runs, None)
+            await sleep_out(durable, call, runs, 0.0)
     elif call.entry is not None and work.on_unknown == "raise":
         raise StepUnknown(call.name)
     while True:
@@ -274,17 +274,11 @@ async def invoke(durable: Durable, work: Work) -> Any:
     return await value if inspect.isawaitable(value) else value
 
 
-async def sleep_out(durable: Durable, call: Call, runs: int, seconds: float | None) -> None:
-    """Suspends between two tries; an earlier suspension for the same pause goes on."""
+async def sleep_out(durable: Durable, call: Call, runs: int, seconds: float) -> None:
+    """Waits between two tries; an earlier suspension for the same pause goes on."""
     key = f"{call.key}~{runs}"
-    wait = suspension_pb.Wait(entry=key, name=call.name)
-    wait.condition.timer.SetInParent()
-    earlier = durable.journal.find(key)
-    if earlier is not None and earlier.HasField("due_time"):
-        wait.timeout_time.CopyFrom(earlier.due_time)
-    else:
-        _wire.put_duration(wait.timeout, seconds or 0.0)
-    await durable.park(wait, [], "waiting_for_timer")
+    pause = Call(key, call.scope, pb.ENTRY_KIND_SLEEP, call.name, "", durable.journal.find(key), False)
+    await sleep_long(durable, pause, seconds)
 
 
 def replayed(call: Call, entry: pb.Entry, as_type: Any) -> Any:

@@ -6,11 +6,10 @@ with all that is parked, and runs again from its top when one of the waits is sa
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from flowfabric import _wire
@@ -20,6 +19,7 @@ from flowfabric._errors import WaitTimedOut
 from flowfabric._execution import Duration
 from flowfabric._outcome import checked
 from flowfabric._signal import AS_IT_IS, Signal
+from flowfabric._sleep import sleep
 from flowfabric._suspension import Waitpoint
 from flowfabric_api.journal.v1 import journal_pb2 as pb
 from flowfabric_api.suspension.v1 import suspension_pb2 as suspension_pb
@@ -190,30 +190,3 @@ async def make_waitpoint(durable: Durable, call: Call, spec: suspension_pb.Waitp
         durable.record_loosely(call, entry)
     durable.waitpoints[call.name] = made.waitpoint_id
     return _wire.waitpoint_from(made)
-
-
-async def sleep(durable: Durable, call: Call, seconds: float, until: datetime | None) -> None:
-    """Sleeps what is left of the time."""
-    entry = call.final
-    if entry is not None:
-        if not entry.signals and entry.HasField("due_time"):  # a sleep in memory, perhaps cut short
-            left = entry.due_time.ToNanoseconds() / 1e9 - time.time()
-            with durable.busy():
-                await asyncio.sleep(min(max(0.0, left), durable.host.short_wait))
-        return
-    if call.entry is None and seconds <= durable.host.short_wait:
-        entry = call.new_entry(pb.ENTRY_STATE_DONE)
-        entry.due_time.FromNanoseconds(round((time.time() + seconds) * 1e9))
-        durable.record_loosely(call, entry)
-        with durable.busy():
-            await asyncio.sleep(max(0.0, seconds))
-        return
-    wait = suspension_pb.Wait(entry=call.key, name=call.name)
-    wait.condition.timer.SetInParent()
-    if call.entry is not None and call.entry.HasField("due_time"):
-        wait.timeout_time.CopyFrom(call.entry.due_time)
-    elif until is not None:
-        wait.timeout_time.FromDatetime(until.astimezone(UTC))
-    else:
-        _wire.put_duration(wait.timeout, seconds)
-    await durable.park(wait, [], "waiting_for_timer")

@@ -14,6 +14,8 @@ from flowfabric._condition import count, signal, timer
 from flowfabric.testing import MemoryJournal
 from flowfabric_api.suspension.v1 import suspension_pb2 as pb
 
+from .work import Advance
+
 
 def spec_of(memory: MemoryJournal) -> pb.SuspendSpec:
     """What the last run suspended with."""
@@ -227,6 +229,50 @@ async def test_a_wait_for_nothing_but_time_is_recorded_as_a_sleep() -> None:
     assert (await memory.run()).result is True
 
 
+async def test_a_sleep_beside_a_long_step_ends_in_time_without_a_suspension(advance: Advance) -> None:
+    in_step, release = asyncio.Event(), asyncio.Event()
+
+    async def long() -> None:
+        in_step.set()
+        await release.wait()
+
+    @task
+    async def handler(context: Context) -> None:
+        async def beside() -> None:
+            await context.sleep(60)
+            release.set()
+
+        await asyncio.gather(context.step("long", long), beside())
+
+    memory = MemoryJournal(handler)
+    running = asyncio.create_task(memory.run())
+    await in_step.wait()
+    advance(60)
+    assert (await running).ending == "completed"
+    assert {(step.name, step.state) for step in memory.steps} == {("sleep", "done"), ("long", "done")}
+    assert (await memory.run()).ending == "completed"
+
+
+async def test_a_timeout_counts_from_the_call_and_not_from_the_suspension(advance: Advance) -> None:
+    in_step, release = asyncio.Event(), asyncio.Event()
+
+    async def long() -> None:
+        in_step.set()
+        await release.wait()
+
+    @task
+    async def handler(context: Context) -> None:
+        await asyncio.gather(context.wait_for("w", timeout=60), context.step("long", long))
+
+    memory = MemoryJournal(handler)
+    running = asyncio.create_task(memory.run())
+    await in_step.wait()
+    advance(40)
+    release.set()
+    assert (await running).ending == "suspended"
+    assert 10 < spec_of(memory).waits[0].timeout.ToTimedelta().total_seconds() <= 20
+
+
 # Several at once
 
 
@@ -348,6 +394,19 @@ async def test_a_handler_that_swallows_its_cancellation_is_suspended_all_the_sam
         with contextlib.suppress(asyncio.CancelledError):
             await context.wait_for("w")
         return "went on"
+
+    memory = MemoryJournal(handler)
+    assert (await memory.run()).waits == ("w",)
+
+
+async def test_a_handler_that_goes_on_waiting_is_cancelled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowfabric._durable.UNWIND_AGAIN_S", 0)
+
+    @task
+    async def handler(context: Context) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await context.wait_for("w")
+        await asyncio.Event().wait()
 
     memory = MemoryJournal(handler)
     assert (await memory.run()).waits == ("w",)
