@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from typer.testing import CliRunner, Result
 
-from flowfabric import Client, Context, State, Waitpoint, task
+from flowfabric import Client, Context, FrameClass, State, Waitpoint, task
 from flowfabric._stack import Stack
 from flowfabric.cli.app import app
 from tests.e2e.conftest import StartWorker
@@ -167,3 +167,23 @@ async def test_keys_are_listed_and_rotated(shell: Shell) -> None:
     assert table[1].split()[:2] == [new["kid"], "current"]
     assert any(line.startswith(new["previous_kid"]) and "good until it expires" in line for line in table)
     assert again.stdout == f"{new['kid']} is the current key already\n"
+
+
+async def test_output_is_read_by_class(client: Client, shell: Shell, start_worker: StartWorker) -> None:
+    @task
+    async def report(context: Context) -> None:
+        await context.emit("kept", cls=FrameClass.DURABLE)
+        await context.emit("gone soon", cls=FrameClass.BEST_EFFORT)
+        await context.summary({"done": 1})
+
+    await start_worker(report)
+    silent = (await client.submit("nobody")).execution_id
+    execution_id = (await client.submit(report)).execution_id
+    await client.result(execution_id)
+
+    assert (await shell("tail", execution_id, "--class", "durable")).stdout == "kept\n"
+    assert (await shell("tail", execution_id, "--class", "best_effort")).stdout == "gone soon\n"
+    assert json.loads((await shell("summary", execution_id)).stdout) == {"done": 1}
+    found = json.loads((await shell("summary", execution_id, "--json")).stdout)
+    assert (found["document"], found["version"]) == ({"done": 1}, 1)
+    assert (await shell("summary", silent)).stderr.startswith("NO_SUMMARY: ")

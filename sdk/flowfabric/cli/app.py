@@ -9,7 +9,7 @@ from flowfabric.cli.command import Address, AsJson, Namespace, Target, Token
 from flowfabric.cli.dev import dev
 from flowfabric.cli.document import print_document
 from flowfabric.cli.event import events
-from flowfabric.cli.execution import get, list_executions, result, tail, watch
+from flowfabric.cli.execution import get, list_executions, result, summary, tail, watch
 from flowfabric.cli.key import keys
 from flowfabric.cli.operation import lanes, workers
 from flowfabric.cli.steering import cancel, change_priority, replay, revoke, tags
@@ -51,6 +51,7 @@ app.command("get", rich_help_panel=LOOK)(get)
 app.command("list", rich_help_panel=LOOK)(list_executions)
 app.command("watch", rich_help_panel=LOOK)(watch)
 app.command("tail", rich_help_panel=LOOK)(tail)
+app.command("summary", rich_help_panel=LOOK)(summary)
 app.command("result", rich_help_panel=LOOK)(result)
 app.command("workers", rich_help_panel=LOOK)(workers)
 app.command("lanes", rich_help_panel=LOOK)(lanes)

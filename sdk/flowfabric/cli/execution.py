@@ -1,7 +1,9 @@
-"""Looking at executions: get, list, watch, tail, result."""
+"""Looking at executions: get, list, watch, tail, summary, result."""
 
 from __future__ import annotations
 
+import enum
+import json
 import sys
 from contextlib import aclosing
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Annotated
 import typer
 
 from flowfabric._client import Client
-from flowfabric._execution import Execution, FrameKind, OutputFrame, State
+from flowfabric._execution import Execution, FrameClass, FrameKind, OutputFrame, State
 from flowfabric.cli.command import AsJson, fail, with_client
 from flowfabric.cli.document import document, execution_document, print_document, print_line, text
 from flowfabric.cli.table import (
@@ -23,6 +25,9 @@ from flowfabric.cli.table import (
 from flowfabric.cli.values import parse_duration, parse_tags
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The execution.")]
+
+#: The classes of output, as people write them.
+Kept = enum.Enum("Kept", {each.name: each.name.lower() for each in FrameClass})  # type: ignore[misc]
 
 LARGEST_PAGE = 1000
 NOTED_BYTES = 16
@@ -100,15 +105,31 @@ async def tail(
     execution_id: Id,
     after: Annotated[str, typer.Option(metavar="CURSOR", help="Only what comes after this frame.")] = "",
     attempt: Annotated[int, typer.Option(min=0, help="Only this attempt; 0 for all.")] = 0,
+    frame_class: Annotated[
+        list[Kept] | None, typer.Option("--class", help="Only output that is kept like this (repeat).")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the output of an execution as it comes, until it has ended."""
-    async with aclosing(client.tail(execution_id, after, attempt)) as frames:
+    classes = [FrameClass[each.name] for each in frame_class or ()]
+    async with aclosing(client.tail(execution_id, after, attempt, classes=classes)) as frames:
         async for frame in frames:
             if as_json:
                 print_line(document(frame))
             else:
                 print_frame(frame)
+
+
+@with_client
+async def summary(client: Client, *, execution_id: Id, as_json: AsJson = False) -> None:
+    """Print the rolling document that an execution has made of itself."""
+    found = await client.summary(execution_id)
+    if found is None:
+        fail("NO_SUMMARY", f"{execution_id} has made no summary")
+    if as_json:
+        print_document(document(found) | {"document": json.loads(found.document)})
+    else:
+        print_document(json.loads(found.document))
 
 
 def print_frame(frame: OutputFrame) -> None:

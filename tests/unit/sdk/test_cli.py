@@ -45,8 +45,8 @@ from flowfabric.cli.values import parse_duration, parse_tags, read_input
 
 COMMANDS = (
     "approve", "cancel", "dev", "events", "get", "lanes", "list", "priority", "reject", "replay", "result",
-    "resume", "revoke", "signal", "submit", "tags", "tail", "version", "waitpoints", "watch", "worker",
-    "workers",
+    "resume", "revoke", "signal", "submit", "summary", "tags", "tail", "version", "waitpoints", "watch",
+    "worker", "workers",
 )  # fmt: skip
 
 # What is None is put back after each command, which may set it.
