@@ -18,12 +18,15 @@ from ff_core.wire.time import duration, span_ms
 from ff_gateway.api.session import SessionStream
 from ff_gateway.demand import DemandBook, Profile
 from ff_gateway.outcomes import Outcomes, WaitpointTeller
+from ff_gateway.pipeline import answers_in_order
 from ff_gateway.policy import Policy
 from ff_gateway.sessions import Sessions
 from flowfabric_api.worker.v1 import worker_pb2 as pb
 from flowfabric_api.worker.v1 import worker_pb2_grpc
 
 MAX_CLAIM = 256
+#: Messages of one output stream that are written at once; each holds half a MiB at most.
+OUTPUT_UNDER_WAY = 16
 MAX_WAIT_MS = 30_000
 #: Most data that one page of a journal holds.
 MAX_JOURNAL_PAGE = 1 << 20
@@ -62,8 +65,9 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
     async def StreamOutput(
         self, requests: AsyncIterator[pb.StreamOutputRequest], _context: Any
     ) -> AsyncIterator[pb.StreamOutputResponse]:
-        async for request in requests:
-            yield await self._append(request.lease, request.frames)
+        # Many leases share the stream, and none should wait for the writes of another.
+        async for answer in answers_in_order(requests, self._append, OUTPUT_UNDER_WAY):
+            yield answer
 
     async def AppendOutput(self, request: pb.AppendOutputRequest, _context: Any) -> pb.StreamOutputResponse:
         checked = output.frames(request.frames, self._policy.max_output_frame_bytes)
@@ -72,15 +76,15 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
             raise _refusal(appended.error, "lease", f"stored up to {appended.through}")
         return _appended(request.lease, appended)
 
-    async def _append(self, lease: bytes, frames: Sequence[pb.Frame]) -> pb.StreamOutputResponse:
+    async def _append(self, request: pb.StreamOutputRequest) -> pb.StreamOutputResponse:
         try:
-            checked = output.frames(frames, self._policy.max_output_frame_bytes)
-            appended = await self._backend.output_append(lease, checked)
+            checked = output.frames(request.frames, self._policy.max_output_frame_bytes)
+            appended = await self._backend.output_append(request.lease, checked)
         except EngineError as error:
             if error.code.retryable:
                 raise
-            return pb.StreamOutputResponse(lease=lease, error=status_of(error))
-        return _appended(lease, appended)
+            return pb.StreamOutputResponse(lease=request.lease, error=status_of(error))
+        return _appended(request.lease, appended)
 
     async def Claim(self, request: pb.ClaimRequest, _context: Any) -> pb.ClaimResponse:
         names.identifier(request.worker_id, "worker_id")
