@@ -9,10 +9,13 @@ import pytest
 
 from ff_core import ids
 from ff_core.lease import Grant, Outcome
+from ff_core.settings import ServiceSettings
 from ff_core.signal import Delivered, NewSignal
 from ff_core.state import State
+from ff_core.store.backend import open_backend
 from ff_core.suspension import NewWait, SuspendSpec
 from ff_core.waitpoint import NewWaitpoint, WaitpointRecord
+from flowfabric._valkey import ValkeyCluster
 
 from .engine import PARTITIONS, WORKER, Engine
 
@@ -82,8 +85,8 @@ def _wait(lease: bytes, number: int) -> Outcome:
     return Outcome(lease, "suspend", (spec.document(), "k1"))
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-async def test_no_signal_is_lost_and_every_execution_ends_once(engine: Engine, seed: int) -> None:
+async def run(engine: Engine, seed: int) -> None:
+    """The load, and what must be so after it."""
     load = Load(engine, seed)
     await asyncio.gather(*(load.begin(place) for place in range(EXECUTIONS)))
     load.random.shuffle(load.waitpoints)
@@ -105,3 +108,20 @@ async def test_no_signal_is_lost_and_every_execution_ends_once(engine: Engine, s
         ]
         suspended = sum(ended.get("ending") == "suspended" for _, ended in record.history)
         assert suspended == WAITS
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_no_signal_is_lost_and_every_execution_ends_once(engine: Engine, seed: int) -> None:
+    await run(engine, seed)
+
+
+@pytest.mark.cluster
+async def test_nor_on_a_cluster(clean_valkey_cluster: ValkeyCluster) -> None:
+    settings = ServiceSettings(
+        host=clean_valkey_cluster.host, port=clean_valkey_cluster.port, cluster=True, partitions=PARTITIONS
+    )
+    backend = await open_backend(settings)
+    try:
+        await run(Engine(backend), 3)
+    finally:
+        await backend.close()
