@@ -3,7 +3,7 @@ do
   local ITEM = 14 -- arguments of one delivery
   local MOST_AT_WAITPOINT = 256
   local MOST_DELIVERIES = 10000
-  local RESERVED = 64 -- places of an execution that only signals by name may take: a flood shuts out no operator
+  local RESERVED = 64 -- places that only signals by name may take: who floods with a token shuts out no operator
   local EXPIRED_AT_ONCE = 16
 
   ---------------------------------------------------------------------------------------------------- what is kept
@@ -123,12 +123,19 @@ do
     return w
   end
 
-  -- Whether there is no room for a signal at w.
+  -- Whether there is no room for a signal at w. One that came with a token has less: of the execution's bytes a
+  -- waitpoint has half, and an eighth, like the reserved places, is for those by name.
   local function is_full(x, w, s, limits, now)
-    local room = limits.signals - (s.number and math.min(RESERVED, math.floor(limits.signals / 4)) or 0)
-    return #w.signals >= MOST_AT_WAITPOINT or (x.kept_signals or 0) >= room
-      or (x.signal_bytes or 0) + #s.payload > limits.bytes
-      or (s.digest and drop_expired(x, now) >= MOST_DELIVERIES)
+    local kept, bytes = (x.kept_signals or 0), (x.signal_bytes or 0) + #s.payload
+    if s.digest and drop_expired(x, now) >= MOST_DELIVERIES then
+      return true
+    elseif not s.number then
+      return kept >= limits.signals or bytes > limits.bytes or #w.signals >= MOST_AT_WAITPOINT + RESERVED
+    end
+    return kept >= limits.signals - math.min(RESERVED, math.floor(limits.signals / 4))
+      or bytes > limits.bytes - math.floor(limits.bytes / 8)
+      or (w.bytes or 0) + #s.payload > limits.bytes / 2
+      or #w.signals >= MOST_AT_WAITPOINT
   end
 
   -- Keeps a signal at w and shows it to what waits there. Gives its number and effect.

@@ -187,11 +187,16 @@ def test_an_execution_keeps_only_so_many_signals(scenario: Scenario) -> None:
 
 
 def test_an_execution_keeps_only_so_many_bytes(scenario: Scenario) -> None:
-    waiting = suspended(scenario, count(50, "signals"))
+    """With a token half of them at one waitpoint, seven eighths at all; by name, all."""
+    waiting = suspend(scenario, scenario.hold().lease, wait(count(50, "signals")), at=("a", "b"))
 
-    assert waiting.deliver(payload=b"x" * 60, most_bytes=100)[0] == b"OK"
-    assert waiting.deliver(payload=b"x" * 41, most_bytes=100) == [b"SIGNALS_FULL"]
-    assert waiting.deliver(payload=b"x" * 40, most_bytes=100)[0] == b"OK"
+    def send(at: str, size: int) -> Any:
+        return waiting.deliver(at, payload=b"x" * size, most_bytes=80)[0]
+
+    assert [send("a", 30), send("a", 11), send("a", 10)] == [b"OK", b"SIGNALS_FULL", b"OK"]
+    assert [send("b", 31), send("b", 30)] == [b"SIGNALS_FULL", b"OK"]
+    assert deliver(scenario, waiting.id, "a", payload=b"x" * 11, most_bytes=80) == [b"SIGNALS_FULL"]
+    assert deliver(scenario, waiting.id, "a", payload=b"x" * 10, most_bytes=80)[0] == b"OK"
 
 
 def test_a_flood_at_one_waitpoint_leaves_room_at_others(scenario: Scenario) -> None:
@@ -201,6 +206,7 @@ def test_a_flood_at_one_waitpoint_leaves_room_at_others(scenario: Scenario) -> N
     replies = deliver_many(scenario, *flood)
 
     assert [reply[0] for reply in replies].count(b"SIGNALS_FULL") == 44
+    assert deliver(scenario, waiting.id, "flooded")[2] == b"repeated"
     assert waiting.deliver("other")[2] == b"resumed"
 
 
