@@ -132,6 +132,17 @@ def test_parents_are_judged_after_all_of_their_children(probe: Probe) -> None:
     assert probe.show(node, [signal()])[0] == [(True, True, True)]
 
 
+def test_a_count_deep_within_is_heard_of_at_the_root(probe: Probe) -> None:
+    # A4 as it was: all of all of a count.
+    two = {"op": "count", "n": 2, "by": "sources"}
+    node = {"op": "all", "of": [{"op": "all", "of": [two, {"op": "all", "of": [leaf("b")]}]}]}
+
+    verdicts, numbers = probe.show(node, [signal(1), signal(2, "b"), signal(3, source="user:bob")])
+
+    assert [ok for _, _, ok in verdicts] == [False, False, True]
+    assert numbers == [1, 2, 3]
+
+
 def test_a_satisfied_child_is_not_forgotten(probe: Probe) -> None:
     node = {"op": "all", "of": [leaf("a"), leaf("b")]}
 

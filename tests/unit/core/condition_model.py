@@ -75,6 +75,15 @@ def takes(node: Node, signal: Seen) -> bool:
     return bool(_taken(node, [signal]))
 
 
+def noted(node: Node, signals: Sequence[Seen]) -> list[object]:
+    """What every part has seen that counts, in the order of the parts."""
+    if node["op"] in ("all", "any"):
+        return [each for child in node["of"] for each in noted(child, signals)]
+    if node["op"] == "count":
+        return [_counted(node, signals)]
+    return [signal.number for signal in _taken(node, signals)[:1]] or [None]
+
+
 def _taken(node: Node, signals: Sequence[Seen]) -> list[Seen]:
     op = node["op"]
     if op in ("operator", "timeout"):
