@@ -69,7 +69,7 @@ class GatewaySettings(ServiceSettings):
     max_journal_entries: int = Field(10_000, ge=1, le=1_000_000)
     """Entries in the journal of one execution."""
     max_journal_bytes: int = Field(16 << 20, ge=1, le=256 << 20)
-    """Bytes of headers and data in the journal of one execution; one entry is bounded by FF_MAX_PAYLOAD_BYTES."""
+    """Bytes of headers and data in the journal of one execution; one has FF_MAX_PAYLOAD_BYTES at most."""
     max_summary_bytes: int = Field(64 << 10, ge=1, le=1 << 20)
     """Largest summary when the policy does not say."""
 

@@ -58,7 +58,7 @@ def test_every_key_of_a_partition_begins_with_its_prefix(scenario: Scenario, eng
         attempt_timeout_ms=1000,
         payload=b"payload",
     )
-    scenario.call("output_append", grant.lease, 1, 1, b"frame")
+    scenario.call("output_append", grant.lease, 1, 1, 1, b"frame")
     scenario.fail(grant.lease)
     scenario.call("execution_create", *scenario.item(delay_until_ms=engine.now_ms + 1000))
     scenario.complete(scenario.hold().lease)
