@@ -205,18 +205,23 @@ class Client(SuspendClient):
 
     async def watch(self, execution_id: str) -> AsyncGenerator[Execution, None]:
         """The execution now and after each change, through broken connections, until it is terminal."""
-        request = pb.WatchExecutionRequest(execution_id=execution_id)
         last: Execution | None = None
+        async with aclosing(self._changes(execution_id)) as changes:
+            async for message in changes:
+                execution = _wire.execution_from(message)
+                if execution != last:  # a reopened watch begins with what is already known
+                    yield execution
+                last = execution
+
+    async def _changes(self, execution_id: str) -> AsyncGenerator[pb.Execution, None]:
+        request = pb.WatchExecutionRequest(execution_id=execution_id)
         async with aclosing(
             feed(lambda: self._doors.executions.WatchExecution(request, metadata=self._doors.metadata))
         ) as responses:
             async for response in responses:
-                execution = _wire.execution_from(response.execution)
-                if execution != last:  # a reopened watch begins with what is already known
-                    yield execution
-                if execution.state.is_terminal:
+                yield response.execution
+                if _wire.state_from(response.execution.state).is_terminal:
                     return
-                last = execution
 
     async def result(
         self, execution_id: str, as_type: type[T] = AS_IT_IS, *, timeout: Duration | None = None
@@ -252,10 +257,10 @@ class Client(SuspendClient):
         return bytes(answer.data)
 
     async def _final(self, execution_id: str) -> Execution:
-        async with aclosing(self.watch(execution_id)) as changes:
-            async for execution in changes:
-                if execution.state.is_terminal:
-                    return execution
+        async with aclosing(self._changes(execution_id)) as changes:
+            async for message in changes:
+                if _wire.state_from(message.state).is_terminal:
+                    return _wire.execution_from(message)
         raise AssertionError("unreachable: a watch ends with a terminal state or an error")
 
     async def read_output(
