@@ -98,7 +98,7 @@ def test_signals_do_what_the_model_says(
 
 
 def assert_resumed_by(scenario: Scenario, id: str, nodes: list[Node], seen: list[Seen]) -> None:
-    """The next holder gets the signals that did it, and the journal entry of a wait those that satisfied it."""
+    """The next holder gets the signals that did it; the journal entry of a wait has those of its own."""
     by = [sorted(satisfiers(node, seen)) for node in nodes if satisfied(node, seen)]
     assert record(scenario, id)["resumed_by"] == sorted({number for each in by for number in each})
     entries, _ = read(scenario, id)
