@@ -6,6 +6,7 @@ What it does once and what it waits for is in `_steps` and `_waits`.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol, TypeVar, cast
@@ -41,12 +42,22 @@ class Reporter(Host, Protocol):
 class Context(Steps, Waits, Voice):
     """One attempt, as its handler sees it."""
 
-    __slots__ = ("_cancelled", "_grant", "_is_cancelled", "_loop", "_reporter", "durable", "runner")
+    __slots__ = (
+        "_cancelled",
+        "_grant",
+        "_is_cancelled",
+        "_loop",
+        "_reporter",
+        "_thread",
+        "durable",
+        "runner",
+    )
 
     def __init__(self, grant: pb.Grant, reporter: Reporter, loop: asyncio.AbstractEventLoop) -> None:
         self._grant = grant
         self._reporter = reporter
         self._loop = loop
+        self._thread = threading.get_ident()
         self._is_cancelled = False
         self._cancelled: asyncio.Event | None = None
         self.durable: Durable | None = None
@@ -63,10 +74,7 @@ class Context(Steps, Waits, Voice):
         return self.durable
 
     def _is_on_loop(self) -> bool:
-        try:
-            return asyncio.get_running_loop() is self._loop
-        except RuntimeError:
-            return False
+        return threading.get_ident() == self._thread
 
     @property
     def resumption(self) -> Resumption | None:

@@ -147,7 +147,7 @@ class Durable:
         """Ids of the waitpoints that the handler has made, by name."""
         self._lease = grant.lease
         self._recovered = grant.recovered
-        self._positions = Positions(runner)
+        self._positions = Positions(runner, loop)
         self._named: set[str] = set()
         self._progressed: set[str] = set()
         """Scopes that have done something new."""
@@ -316,7 +316,7 @@ class Durable:
     @contextlib.contextmanager
     def step(self, name: str) -> Iterator[None]:
         """A step runs in this task; if the handler ends meanwhile, it is cancelled."""
-        task = asyncio.current_task()
+        task = asyncio.current_task(self.loop)
         assert task is not None
         self._steps.add(task)
         token = IN_STEP.set(name)

@@ -30,9 +30,10 @@ PLACE: ContextVar[Place | None] = ContextVar("flowfabric_place", default=None)
 class Positions:
     """The positions of one run of a handler."""
 
-    def __init__(self, root: Runner | None) -> None:
+    def __init__(self, root: Runner | None, loop: asyncio.AbstractEventLoop) -> None:
         """`root` is the task of the handler itself."""
         self._root = root
+        self._loop = loop
         self._calls: dict[str, int] = {}
         self._children: dict[str, int] = {}
 
@@ -41,12 +42,12 @@ class Positions:
         scope = "" if at_root else self.scope()
         number = self._calls[scope] = self._calls.get(scope, 0) + 1
         key = f"{scope}{number}"
-        PLACE.set(Place(self, asyncio.current_task(), scope, key))
+        PLACE.set(Place(self, asyncio.current_task(self._loop), scope, key))
         return Position(key, scope)
 
     def scope(self) -> str:
         """The scope of the task that makes a call now."""
-        task, place = asyncio.current_task(), PLACE.get()
+        task, place = asyncio.current_task(self._loop), PLACE.get()
         if place is not None and place.positions is self and place.runner is task:
             return place.scope
         scope = "" if task is self._root else self._new_scope(place)

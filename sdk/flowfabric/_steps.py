@@ -244,8 +244,11 @@ async def try_once(durable: Durable, call: Call, work: Work, as_type: Any, runs:
         timer = durable.loop.call_later(SHOWN_AFTER_S, durable.note, running)
     try:
         with durable.step(call.name):
-            async with asyncio.timeout(work.timeout):
+            if work.timeout is None:
                 value = await invoke(durable, work)
+            else:
+                async with asyncio.timeout(work.timeout):
+                    value = await invoke(durable, work)
     except (Retry, Fail, Delay):
         raise  # about the attempt, not about the step
     except asyncio.CancelledError:

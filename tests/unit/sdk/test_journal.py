@@ -227,7 +227,7 @@ async def test_a_suspension_under_a_lost_lease_is_dropped(play: Play) -> None:
 
 async def test_positions_of_two_handlers_do_not_mix() -> None:
     async def handler(started_by_another: bool) -> list[str]:
-        positions = Positions(asyncio.current_task())
+        positions = Positions(asyncio.current_task(), asyncio.get_running_loop())
         keys = [positions.next().key]
         if not started_by_another:
             keys.extend(await asyncio.create_task(handler(True)))
