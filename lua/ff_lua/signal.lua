@@ -37,11 +37,11 @@ do
   end
 
   -- Drops the signals that served the suspension before this one. What is kept has a limit, what was ever sent none.
-  function ff.forget_signals(x, now)
+  function ff.forget_signals(x)
     local record = x.suspensions and ff.suspension(x)
     local dropped = record and record.own or {}
     for _, w in pairs(ff.waitpoints(x)) do
-      if #w.signals > 0 and not ff.is_open(w, now) then
+      if #w.signals > 0 and w.state == 'closed' then
         for _, number in ipairs(w.signals) do
           dropped[#dropped + 1] = number
         end

@@ -101,14 +101,14 @@ do
       local at, old = 'waitpoints[' .. i - 1 .. ']', type(each) == 'table' and known[each.number] or nil
       if type(each) ~= 'table' or not is_text(each.name, 64) or each.name == '' or names[each.name] then
         return nil, 'INVALID_ARGUMENT', at .. '.name: 1 to 64 bytes, each name once'
-      elseif each.number and (not old or old.state ~= 'pending' or not ff.is_open(old, now) or bound[old]) then
+      elseif each.number and (not old or old.state ~= 'pending' or bound[old]) then
         return nil, 'INVALID_ARGUMENT', at .. '.waitpoint_id: not a pending waitpoint of this execution'
       elseif not old and not (USES[each.uses] and type(each.ttl_ms) == 'number' and each.ttl_ms <= LONGEST_MS) then
         return nil, 'INVALID_ARGUMENT', at .. ': its use or its time to live'
       end
       names[each.name], bound[i] = true, old or false
       bound[old or each] = true
-      fresh = fresh + (old and 0 or 1)
+      fresh = fresh + (old and ff.is_open(old, now) and 0 or 1)
     end
     if not ff.has_room(x, fresh, now) then
       return nil, 'WAITPOINTS_FULL', 'too many are open'
@@ -219,9 +219,14 @@ do
   -- Makes or binds the waitpoints of a suspension, and tells each wait the numbers of those it names.
   local function bind(x, record, wanted, bound, kid, now)
     local shown, number_of = {}, {}
+    for i in ipairs(wanted) do
+      if bound[i] then
+        bound[i].state = 'bound' -- before others are made: that forgets some which ran out
+      end
+    end
     for i, each in ipairs(wanted) do
       local w = bound[i] or ff.new_waitpoint(x, each, 's' .. record.number, kid, '', now)
-      w.name, w.state = each.name, 'bound'
+      w.name, w.state, w.waited = each.name, 'bound', true
       ff.save_waitpoint(x, w)
       shown[i], record.waitpoints[i], number_of[w.name] = w, w.number, w.number
     end
@@ -271,7 +276,7 @@ do
     ff.end_lease(x, 'suspended', 'suspended', now)
     ff.to_suspended(x, 'suspend', REASONS[spec.reason_code] or 'waiting_for_signal', due_at)
     ff.spend(x, now)
-    ff.forget_signals(x, now)
+    ff.forget_signals(x)
     x.suspensions = (x.suspensions or 0) + 1
     x.resumed, x.recovered = nil, nil
     local record = {

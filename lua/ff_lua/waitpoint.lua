@@ -2,7 +2,8 @@
 --   pending   made, but no wait asks for it; its signals are kept
 --   bound     a wait of the suspension in force asks for it
 --   closed    takes no more signals; `ending` says why
--- A pending one runs out when nobody looks: it is taken for closed as soon as its time is over.
+-- A pending one runs out when nobody looks: it takes no signals once its time is over, until a wait asks for it. One
+-- that was waited for before does not run out: whoever waited for it will ask again.
 do
   local MOST_OPEN = 128
   local CLOSED_KEPT = 200 -- the newest
@@ -28,9 +29,9 @@ do
     redis.call('HSET', ff.key(x.prefix, 'waitpoints', x.id), w.number, cjson.encode(w))
   end
 
-  -- Whether w takes signals. A bound one does for as long as it is waited for; what runs out then is its token.
+  -- Whether w takes signals. What runs out once it was waited for is its token alone.
   function ff.is_open(w, now)
-    return w.state == 'bound' or (w.state == 'pending' and w.expires_at > now)
+    return w.state == 'bound' or (w.state == 'pending' and (w.waited == true or w.expires_at > now))
   end
 
   -- The public id, which says all that a token is bound to.
@@ -57,7 +58,7 @@ do
   end
 
   -- Drops the oldest closed ones beyond those that are kept, and pending ones that ran out. A waitpoint with signals
-  -- stays: they are counted, and go with the next suspension.
+  -- stays: they are counted, and wait with it.
   local function trim(x, now)
     local waitpoints, closed = ff.waitpoints(x), {}
     for _, number in ipairs(numbers_of(waitpoints)) do

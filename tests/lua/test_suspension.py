@@ -203,21 +203,6 @@ def test_early_signals_count_in_composite_conditions_in_the_order_they_came(scen
     assert waiting.record["resumed_by"] == [1, 2, 3, 5]
 
 
-def test_a_pending_waitpoint_that_ran_out_is_not_bound(scenario: Scenario) -> None:
-    grant = scenario.hold()
-    made = pending(scenario, grant.lease, "approval", ttl_ms=1000)
-    scenario.engine.advance(1000)
-
-    reply = scenario.finish(
-        grant.lease,
-        "suspend",
-        spec(wait(signal("a")), waitpoints=[waitpoint("a", number=made["number"])]),
-        "k1",
-    )
-
-    assert reply[0] == b"INVALID_ARGUMENT"
-
-
 def test_only_the_waitpoints_of_satisfied_waits_are_closed(scenario: Scenario) -> None:
     waiting = suspend(
         scenario,

@@ -78,9 +78,7 @@ class Walk(RuleBasedStateMachine):
     def suspend_twice(self, nodes: list[Any], timeout_ms: int, on_timeout: str, entry: str) -> None:
         self.run()
         known = waitpoints(self.scenario, self.id).values()
-        open_ones = [
-            each for each in known if each["state"] == "pending" and each["expires_at"] > self.engine.now_ms
-        ]
+        open_ones = [each for each in known if each["state"] == "pending"]
         kept = {each["name"]: {"name": each["name"], "number": each["number"]} for each in open_ones}
         made = {
             name: {"name": name, "uses": uses, "ttl_ms": TTL_MS}

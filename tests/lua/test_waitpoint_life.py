@@ -1,0 +1,82 @@
+"""What becomes of a waitpoint from one wait to the next: its time, its uses, its signals."""
+
+from __future__ import annotations
+
+from .harness.scenario import Scenario
+from .harness.waits import (
+    TIMER,
+    assert_waits,
+    count,
+    deliver,
+    pending,
+    signal,
+    spec,
+    suspend,
+    wait,
+    waitpoint,
+    waitpoints,
+)
+
+
+def test_a_waitpoint_that_was_waited_for_outlives_its_token(scenario: Scenario) -> None:
+    ttl_ms = 1000
+    waiting = suspend(
+        scenario,
+        scenario.hold().lease,
+        wait(count(2, "sources", "a")),
+        wait(signal("b")),
+        at=(waitpoint("a", ttl_ms=ttl_ms), "b"),
+    )
+    waiting.deliver("a", source="user:x")
+    scenario.engine.advance(ttl_ms)
+    waiting.deliver("b")
+
+    assert waiting.deliver("a", source="user:y") == [b"TOKEN_INVALID"]
+    assert deliver(scenario, waiting.id, "a", source="user:x")[2] == b"buffered"
+    again = suspend(
+        scenario,
+        scenario.reclaim(waiting.id).lease,
+        wait(count(2, "sources", "a")),
+        at=(waitpoint("a", number=1),),
+    )
+    assert again.answer == "suspended"
+    assert deliver(scenario, waiting.id, "a", source="user:y")[2] == b"resumed"
+    assert_waits(scenario, waiting.id)
+
+
+def test_a_pending_waitpoint_that_ran_out_is_bound_with_what_came_in_time(scenario: Scenario) -> None:
+    lease = scenario.hold().lease
+    made = pending(scenario, lease, "approval", ttl_ms=1000)
+    nap = suspend(scenario, lease, wait(TIMER, timeout_ms=2000, on_timeout="resume"))
+    assert deliver(scenario, nap.id, made, source="user:x")[2] == b"buffered"
+    scenario.engine.advance(2000)
+    scenario.call("suspension_lapse", 10)
+    assert deliver(scenario, nap.id, "approval") == [b"WAITPOINT_CLOSED"]
+
+    other = suspend(scenario, scenario.reclaim(nap.id).lease, wait(signal("other")), at=("other",))
+    other.deliver("other")
+    waiting = suspend(
+        scenario,
+        scenario.reclaim(nap.id).lease,
+        wait(count(2, "sources", "approval")),
+        at=(waitpoint("approval", number=made["number"]),),
+    )
+
+    assert waiting.answer == "suspended"
+    assert deliver(scenario, nap.id, made, source="user:y") == [b"TOKEN_INVALID"]
+    assert deliver(scenario, nap.id, "approval", source="user:y")[2] == b"resumed"
+    assert_waits(scenario, nap.id)
+
+
+def test_one_that_ran_out_takes_a_place_again_when_it_is_bound(scenario: Scenario) -> None:
+    lease = scenario.hold().lease
+    made = pending(scenario, lease, "late", ttl_ms=1000)
+    scenario.engine.advance(1000)
+    for number in range(128):
+        pending(scenario, lease, f"p{number}")
+
+    bound = [waitpoint("late", number=made["number"])]
+    reply = scenario.finish(lease, "suspend", spec(wait(signal("late")), waitpoints=bound), "k1")
+
+    assert reply[0] == b"WAITPOINTS_FULL"
+    assert waitpoints(scenario, lease.split(":", maxsplit=1)[0])[1]["state"] == "pending"
