@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from flowfabric import Backoff, Client, Context, Policy, State, StepFailed, StepRetry, task
+from flowfabric import Backoff, Client, Context, Policy, State, StepFailed, StepRetry, Worker, task
 from flowfabric._condition import count
 from tests.e2e.conftest import StartWorker
+from tests.e2e.load import open_load
 from tests.e2e.waiting import until, until_state, until_terminal
 
 
@@ -309,6 +311,30 @@ async def test_a_condition_that_cannot_be_fails_the_execution_and_says_why(
     assert failed.failure is not None
     assert failed.failure.type == "suspend_refused"
     assert "waits[0].condition.count.n" in failed.failure.message
+
+
+async def test_a_handler_that_records_too_much_fails_with_the_limit_that_it_hit(tmp_path: Path) -> None:
+    work = Work()
+
+    @task
+    async def many(context: Context) -> None:
+        for number in range(9):
+            await context.step("item", work.do, str(number))
+
+    limits = {"FF_MAX_JOURNAL_ENTRIES": "3"}
+    async with open_load(tmp_path, env=limits) as load:
+        worker = Worker([many], address=load.stack.address, namespace=load.client.namespace)
+        await worker.start()
+        failed = await until_terminal(load.client, (await load.client.submit(many)).execution_id)
+        await worker.stop()
+
+    assert failed.failure is not None
+    assert (failed.state, failed.failure.type, failed.failure.category) == (
+        State.FAILED,
+        "JOURNAL_FULL",
+        "permanent",
+    )
+    assert (failed.attempt, work.done) == (1, ["0", "1", "2", "3"])
 
 
 async def test_a_cancelled_handler_that_waits_is_cancelled_at_once(
