@@ -48,6 +48,9 @@ KINDS = {
     pb.ENTRY_KIND_WAITPOINT: "waitpoint",
 }
 
+# Data of a step that has begun: its function has raised since, so that nothing about it is unknown.
+RAISED = b"raised"
+
 WAITS = {pb.ENTRY_KIND_WAIT, pb.ENTRY_KIND_SLEEP}
 
 IN_STEP: ContextVar[str] = ContextVar("flowfabric_step", default="")
@@ -229,7 +232,7 @@ class Durable:
 
     def _is_uncertain(self, call: Call) -> bool:
         if call.entry is not None:
-            return call.entry.state == pb.ENTRY_STATE_RUNNING
+            return call.entry.state == pb.ENTRY_STATE_RUNNING and call.entry.data != RAISED
         # Behind something new of its own task it cannot have been begun before.
         return self._recovered and call.scope not in self._progressed
 

@@ -26,7 +26,7 @@ from weakref import WeakKeyDictionary
 from pydantic_core import to_jsonable_python
 
 from flowfabric import _codec, _wire
-from flowfabric._durable import Call, Durable
+from flowfabric._durable import RAISED, Call, Durable
 from flowfabric._errors import StepFailed, StepUnknown
 from flowfabric._execution import Backoff, Duration, Failure
 from flowfabric._outcome import MESSAGE_BYTES, TYPE_BYTES, Delay, Fail, Retry, checked, clip
@@ -198,12 +198,12 @@ async def run_step(durable: Durable, call: Call, work: Work) -> Any:
         return replayed(call, call.final, as_type)
     runs = 0 if call.entry is None else call.entry.runs
     pause = durable.journal.find(f"{call.key}~{runs}")
-    if pause is not None:  # an earlier run failed, and the next try was to come later
-        call.uncertain = False
-        if pause.state != pb.ENTRY_STATE_DONE:
-            await sleep_out(durable, call, runs, 0.0)
-    elif call.entry is not None and work.on_unknown == "raise":
-        raise StepUnknown(call.name)
+    if pause is not None and pause.state != pb.ENTRY_STATE_DONE:
+        await sleep_out(durable, call, runs, 0.0)  # the next try was to come later
+    if work.on_unknown == "raise" and call.uncertain:
+        if call.entry is not None:
+            raise StepUnknown(call.name)
+        call.uncertain = False  # its beginning would have been recorded
     while True:
         runs += 1
         with durable.busy():
@@ -214,6 +214,8 @@ async def run_step(durable: Durable, call: Call, work: Work) -> Any:
                 error = raised.error
             if work.retry is None:
                 failed = failed_entry(call, runs, error)
+                if durable.journal.find(call.key) is not None:
+                    durable.note(raised_entry(call, runs))
                 durable.fail_later(call, failed)
                 raise StepFailed(call.name, failure_of(failed)) from error
             logger.warning("step_failed name=%s key=%s run=%s", call.name, call.key, runs, exc_info=error)
@@ -225,9 +227,7 @@ async def run_step(durable: Durable, call: Call, work: Work) -> Any:
             if seconds <= durable.host.short_wait or not work.may_suspend:
                 await asyncio.sleep(seconds)
                 continue
-        entry = call.new_entry(pb.ENTRY_STATE_RUNNING)
-        entry.runs = runs
-        durable.record_loosely(call, entry)
+        durable.record_loosely(call, raised_entry(call, runs))
         await sleep_out(durable, call, runs, seconds)
     raise StepFailed(call.name, failure_of(failed))
 
@@ -289,6 +289,13 @@ def replayed(call: Call, entry: pb.Entry, as_type: Any) -> Any:
     if entry.state == pb.ENTRY_STATE_FAILED:
         raise StepFailed(call.name, failure_of(entry))
     return read_back(call, entry.data, as_type)
+
+
+def raised_entry(call: Call, runs: int) -> pb.Entry:
+    """The record of a step that is to be tried again."""
+    entry = call.new_entry(pb.ENTRY_STATE_RUNNING, RAISED)
+    entry.runs, entry.uncertain = runs, call.uncertain
+    return entry
 
 
 def failed_entry(call: Call, runs: int, error: Exception) -> pb.Entry:

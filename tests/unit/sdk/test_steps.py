@@ -580,6 +580,19 @@ async def test_a_step_that_may_not_run_twice_raises_when_nobody_knows(ledger: Le
     assert ledger.lines == ["pay"]
 
 
+async def test_a_step_that_may_not_run_twice_in_doubt_runs_again_when_it_raised() -> None:
+    flaky = Flaky(1)
+
+    @task
+    async def handler(context: Context) -> str:
+        return await context.step("pay", flaky.__call__, on_unknown="raise")
+
+    memory = MemoryJournal(handler)
+    assert (await memory.run()).ending == "failed"
+    assert (await memory.run()).result == "run 2"
+    assert [(step.state, step.runs, step.uncertain) for step in memory.steps] == [("done", 2, False)]
+
+
 async def test_steps_that_nobody_waits_for_any_more_are_stopped_with_the_handler() -> None:
     stopped = asyncio.Event()
 
