@@ -99,6 +99,21 @@ async def test_writes_that_come_together_share_calls(engine: Engine, engine_valk
     assert [entry.key for entry in await recorded(engine, leases[7])] == ["1"]
 
 
+@pytest.mark.parametrize(("entries", "data"), [(100, b""), (1, b"x" * 600_000)], ids=["many", "large"])
+async def test_what_is_much_goes_in_several_calls(
+    engine: Engine, engine_valkey: AnyValkey, entries: int, data: bytes
+) -> None:
+    leases = [await engine.hold() for _ in range(5)]
+    written = [JournalEntry(str(place), "step", "plan", "done", data) for place in range(entries)]
+    engine_valkey.call("CONFIG", "RESETSTAT")
+
+    verdicts = await engine.backend.journal_record([(lease, written) for lease in leases], 1000, 1 << 30)
+
+    assert verdicts == [None] * 5
+    assert 3 <= calls(engine_valkey, "fcall") <= 5
+    assert [len(await recorded(engine, lease)) for lease in leases] == [entries] * 5
+
+
 async def test_a_wait_is_recorded_with_the_signals_that_satisfied_it(engine: Engine) -> None:
     lease = await engine.hold()
     execution_id = ids.execution_of_lease(lease)

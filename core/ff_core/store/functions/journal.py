@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from ff_core import ids, keys
@@ -14,6 +14,9 @@ from ff_core.store.client import StoreClient
 from ff_core.store.connection import Argument
 from ff_core.store.functions.base import BATCH, Functions, check, number, text
 from ff_core.store.gather import Gather
+
+#: What one call carries, when it is of several writes.
+MOST_ENTRIES, MOST_BYTES = 256, 1 << 20
 
 #: What a refused write says of an entry.
 REFUSALS = {
@@ -51,14 +54,19 @@ class JournalFunctions(Functions):
     async def _record(
         self, partition: int, items: list[JournalWrite], limits: tuple[int, int]
     ) -> list[EngineError | None]:
-        args: list[Argument] = [*limits]
-        for lease, entries in items:
-            args += (lease, len(entries))
-            for entry in entries:
-                args += (entry.key, _header(entry), entry.data, 1 if entry.state in FINAL else 0)
-        reply = await self.client.fcall_durable("journal_record", keys.anchor(partition), *args)
-        replies = cast("list[list[bytes]]", reply)
-        return [_verdict(parts, entries) for parts, (_, entries) in zip(replies, items, strict=True)]
+        verdicts: list[EngineError | None] = []
+        for writes in _calls(items):
+            args: list[Argument] = [*limits]
+            for lease, entries in writes:
+                args += (lease, len(entries))
+                for entry in entries:
+                    args += (entry.key, _header(entry), entry.data, 1 if entry.state in FINAL else 0)
+            reply = await self.client.fcall_durable("journal_record", keys.anchor(partition), *args)
+            replies = cast("list[list[bytes]]", reply)
+            verdicts += [
+                _verdict(parts, entries) for parts, (_, entries) in zip(replies, writes, strict=True)
+            ]
+        return verdicts
 
     async def journal_read(
         self, execution_id: str, after: int, max_bytes: int, *, data: bool = True
@@ -84,6 +92,20 @@ def journal_entries(flat: Sequence[bytes]) -> list[JournalEntry]:
 def steps_shown(reply: Sequence[Any]) -> tuple[int, list[JournalEntry]]:
     """How many entries there are, and the newest without data; from what ff.steps_shown gives."""
     return (int(reply[0]), journal_entries(reply[1:])) if reply else (0, [])
+
+
+def _calls(items: list[JournalWrite]) -> Iterator[list[JournalWrite]]:
+    """Writes in order, so many to a call that it does not hold up Valkey; one write is never split."""
+    writes: list[JournalWrite] = []
+    count = size = 0
+    for item in items:
+        entries, data = len(item[1]), sum(len(entry.data) for entry in item[1])
+        if writes and (count + entries > MOST_ENTRIES or size + data > MOST_BYTES):
+            yield writes
+            writes, count, size = [], 0, 0
+        writes.append(item)
+        count, size = count + entries, size + data
+    yield writes
 
 
 def _verdict(parts: list[bytes], entries: list[JournalEntry]) -> EngineError | None:
