@@ -5,6 +5,7 @@ do
   local MOST_DELIVERIES = 10000
   local RESERVED = 64 -- places that only signals by name may take: who floods with a token shuts out no operator
   local EXPIRED_AT_ONCE = 16
+  local USES_UP = { buffered = true, counted = true, resumed = true } -- effects after which a single use is over
 
   ---------------------------------------------------------------------------------------------------- what is kept
 
@@ -148,20 +149,19 @@ do
     }, s.payload, now)
     local effect = 'buffered'
     if x.state == 'suspended' and w.state == 'bound' then
-      local record = ff.suspension(x)
+      local record = ff.open_suspension(x)
       local took, changed = ff.take(record, ff.signal_of(header, w, 'signal'))
-      effect = changed and 'counted' or took and 'repeated' or 'unmatched'
-      if ff.is_satisfied(record) then
-        effect = 'resumed'
-        ff.resume(x, 'signal', now, s.resume_delay_ms)
-      elseif changed then
-        ff.save_suspension(x)
-      end
+      effect = ff.is_satisfied(record) and 'resumed' or changed and 'counted' or took and 'repeated' or 'unmatched'
     end
-    if w.uses == 'single' then
+    if w.uses == 'single' and USES_UP[effect] then
       w.used = s.fingerprint .. ' ' .. header.number .. ' ' .. effect
     end
-    if w.used or effect ~= 'resumed' then -- a resume has saved it
+    if effect == 'resumed' then
+      ff.resume(x, 'signal', now, s.resume_delay_ms)
+    elseif effect == 'counted' then
+      ff.save_suspension(x)
+    end
+    if effect ~= 'resumed' then -- a resume has saved it
       ff.save_waitpoint(x, w)
     end
     ff.event(x, 'signal', header.number .. ' ' .. w.name .. ' ' .. effect .. ' ' .. source)

@@ -241,6 +241,15 @@ do
     return shown
   end
 
+  -- Has a single-use waitpoint know which of its signals used it up, if any of them did.
+  local function note_use(x, w, used)
+    local number = tonumber(string.match(w.used or '', '^%S+ (%d+)'))
+    if w.uses == 'single' and used[w] ~= number then
+      w.used = used[w] and '- ' .. used[w] .. ' counted' or nil -- no delivery has this fingerprint
+      ff.save_waitpoint(x, w)
+    end
+  end
+
   -- Shows the record the signals that its waitpoints kept, in the order they came.
   local function replay(x, record)
     local numbers, waitpoint_of = {}, {}
@@ -255,9 +264,17 @@ do
       return
     end
     table.sort(numbers)
+    local used = {}
     for _, text in ipairs(ff.signal_texts(x, numbers)) do
       local header = cjson.decode(string.match(text, '^[^\n]*'))
-      ff.take(record, ff.signal_of(header, waitpoint_of[header.number], 'signal'))
+      local w = waitpoint_of[header.number]
+      if not used[w] then
+        local _, changed = ff.take(record, ff.signal_of(header, w, 'signal'))
+        used[w] = changed and w.uses == 'single' and header.number or nil
+      end
+    end
+    for _, number in ipairs(record.waitpoints) do
+      note_use(x, ff.waitpoints(x)[number], used)
     end
   end
 

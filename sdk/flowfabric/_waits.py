@@ -113,7 +113,7 @@ class Waits:
 
         Args:
             name: What `wait_for` and conditions call it.
-            single_use: Whether the first signal uses it up.
+            single_use: Whether the first signal that counts uses it up.
             recipient: Whose answers its signals count as, unless their sender has a name of its own.
             ttl: How long the token is good.
         """

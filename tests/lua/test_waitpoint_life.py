@@ -80,3 +80,66 @@ def test_one_that_ran_out_takes_a_place_again_when_it_is_bound(scenario: Scenari
 
     assert reply[0] == b"WAITPOINTS_FULL"
     assert waitpoints(scenario, lease.split(":", maxsplit=1)[0])[1]["state"] == "pending"
+
+
+def test_only_a_signal_that_counts_uses_up_a_single_use_waitpoint(scenario: Scenario) -> None:
+    waiting = suspend(
+        scenario,
+        scenario.hold().lease,
+        wait(count(2, "sources", "once", "other", names=["approved"])),
+        at=(waitpoint("once", uses="single"), "other"),
+    )
+    assert waiting.deliver("other", source="user:x")[2] == b"counted"
+
+    assert waiting.deliver("once", "ping")[2] == b"unmatched"
+    assert waiting.deliver("once", source="user:x")[2] == b"repeated"
+    assert waiting.deliver("once", source="user:y")[2] == b"resumed"
+    assert waiting.deliver("once", source="user:z") == [b"WAITPOINT_CLOSED"]
+    assert_waits(scenario, waiting.id)
+
+
+def test_an_early_signal_that_matches_nothing_gives_a_single_use_waitpoint_back(scenario: Scenario) -> None:
+    lease = scenario.hold().lease
+    made = pending(scenario, lease, "approval", uses="single")
+    id = lease.split(":", maxsplit=1)[0]
+    assert deliver(scenario, id, made, "ping")[2] == b"buffered"
+    assert deliver(scenario, id, made, "approved") == [b"WAITPOINT_CLOSED"]
+
+    suspend(scenario, lease, wait(signal("approval", "approved")), at=(waitpoint("approval", number=1),))
+
+    assert deliver(scenario, id, made, "ping")[2:4] == [b"unmatched", 0]
+    assert deliver(scenario, id, made, "approved")[2] == b"resumed"
+    assert deliver(scenario, id, made, "approved")[2:4] == [b"resumed", 1]
+    assert_waits(scenario, id)
+
+
+def test_a_single_use_waitpoint_counts_one_signal_however_many_it_kept(scenario: Scenario) -> None:
+    waiting = suspend(
+        scenario,
+        scenario.hold().lease,
+        wait(count(3, "signals", "once", names=["yes"]), name="later"),
+        wait(signal("other")),
+        at=(waitpoint("once", uses="single"), "other"),
+    )
+    assert [waiting.deliver("once", "no", source=f"user:{each}")[2] for each in "ab"] == [b"unmatched"] * 2
+    waiting.deliver("other")
+
+    again = suspend(
+        scenario,
+        scenario.reclaim(waiting.id).lease,
+        wait(count(3, "signals", "once")),
+        at=(waitpoint("once", number=1),),
+    )
+
+    assert list(again.record["waits"][0]["node"]["seen"].values()) == [1]
+    assert deliver(scenario, waiting.id, waiting.waitpoints["once"]) == [b"WAITPOINT_CLOSED"]
+    assert_waits(scenario, waiting.id)
+
+
+def test_a_signal_to_a_suspension_whose_record_was_lost_is_kept(scenario: Scenario) -> None:
+    waiting = suspend(scenario, scenario.hold().lease, wait(signal("a")), at=("a",))
+    scenario.engine.command("DEL", f"{scenario.prefix}suspension:{waiting.id}")
+
+    assert waiting.deliver("a")[:3] == [b"OK", 1, b"unmatched"]
+    assert scenario.call("suspension_resume", waiting.id, "operator:default", 0, "", "n")[0] == b"OK"
+    scenario.assert_sound()
