@@ -90,6 +90,7 @@ do
   --       2 source         who says so, authenticated
   --       3 delay_ms       before it runs
   --       4 reason         for people; may be empty
+  --       5 nonce          of this request, which may arrive twice
   -- gives {OK, state} or {code}
   -- codes EXECUTION_NOT_FOUND EXECUTION_NOT_SUSPENDED
   local function suspension_resume(keys, args)
@@ -97,10 +98,15 @@ do
     if not x then
       return { 'EXECUTION_NOT_FOUND' }
     end
+    local last = x.suspensions and ff.suspension(x)
+    if last and last.nonce and last.nonce == args[5] then
+      return { 'OK', x.state }
+    end
     if x.state ~= 'suspended' then
       return { 'EXECUTION_NOT_SUSPENDED', x.state }
     end
     local record = ff.open_suspension(x)
+    record.nonce = args[5]
     local signal = own_signal(x, 'operator', 'resume', args[2], args[4], now)
     ff.take(record, signal)
     for _, wait in ipairs(record.waits) do

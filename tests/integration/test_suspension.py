@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
@@ -166,6 +167,24 @@ async def test_one_key_for_two_signals_is_a_conflict(engine: Engine) -> None:
     assert again == Delivered(1, "resumed", True, "waiting")
     assert isinstance(other, EngineError)
     assert (code_of(other), "signal 1" in str(other)) == ("IDEMPOTENCY_CONFLICT", True)
+
+
+async def test_a_call_that_is_repeated_when_its_connection_breaks_does_its_work_once(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = engine.backend.client.fcall_durable
+
+    async def send_twice(*call: Any) -> Any:
+        await send(*call)
+        return await send(*call)
+
+    monkeypatch.setattr(engine.backend.client, "fcall_durable", send_twice)
+    lease = await engine.hold()
+    suspended = await suspend(engine, lease, spec("a", node={"op": "count", "n": 2, "by": "signals"}))
+
+    assert await deliver(engine, to(suspended.waitpoints[0])) == [Delivered(1, "counted", True, "suspended")]
+    id = ids.execution_of_lease(lease)
+    assert await engine.backend.suspension_resume(id, "operator:default", 0, "") is State.WAITING
 
 
 async def test_an_operator_resumes_what_is_suspended(engine: Engine) -> None:

@@ -25,8 +25,9 @@ from .harness.waits import (
 )
 
 
-def resume(scenario: Scenario, id: str, delay_ms: int = 0, reason: str = "looked at it") -> list[bytes]:
-    return cast("list[bytes]", scenario.call("suspension_resume", id, "operator:default", delay_ms, reason))
+def resume(scenario: Scenario, id: str, delay_ms: int = 0, nonce: str = "n") -> list[bytes]:
+    reply = scenario.call("suspension_resume", id, "operator:default", delay_ms, "looked at it", nonce)
+    return cast("list[bytes]", reply)
 
 
 def lapse(scenario: Scenario, limit: int = 10) -> list[int | bytes]:
@@ -62,6 +63,15 @@ def test_an_operator_resumes_whatever_it_waits_for(scenario: Scenario) -> None:
     assert {each["state"] for each in waitpoints(scenario, waiting.id).values()} == {"closed"}
     assert all(each["satisfied_at"] for each in waiting.record["waits"])
     assert_waits(scenario, waiting.id)
+
+
+def test_a_request_that_arrives_twice_resumes_once(scenario: Scenario) -> None:
+    waiting = suspended(scenario)
+    assert resume(scenario, waiting.id, nonce="a") == [b"OK", b"waiting"]
+
+    assert resume(scenario, waiting.id, nonce="a") == [b"OK", b"waiting"]
+    assert resume(scenario, waiting.id, nonce="b") == [b"EXECUTION_NOT_SUSPENDED", b"waiting"]
+    assert scenario.events(waiting.id).count("resumed") == 1
 
 
 def test_only_what_is_suspended_is_resumed(scenario: Scenario) -> None:

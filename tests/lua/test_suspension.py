@@ -232,7 +232,7 @@ def test_only_the_waitpoints_of_satisfied_waits_are_closed(scenario: Scenario) -
 def test_a_waitpoint_of_an_earlier_suspension_resumes_no_later_one(scenario: Scenario) -> None:
     """A8."""
     first = suspended(scenario)
-    scenario.call("suspension_resume", first.id, "operator:default", 0, "")
+    scenario.call("suspension_resume", first.id, "operator:default", 0, "", "n")
     second = suspend(scenario, scenario.reclaim(first.id).lease, wait(signal("approval")), at=("approval",))
 
     assert first.deliver() == [b"WAITPOINT_CLOSED"]

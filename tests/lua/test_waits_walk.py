@@ -126,7 +126,8 @@ class Walk(RuleBasedStateMachine):
     @rule(delay_ms=st.sampled_from((0, 700)))
     def resume(self, delay_ms: int) -> None:
         state = self.scenario.state(self.id)
-        reply = self.scenario.call("suspension_resume", self.id, "operator:default", delay_ms, "why")
+        nonce = f"{self.engine.now_ms} {len(self.scenario.event_entries())}"
+        reply = self.scenario.call("suspension_resume", self.id, "operator:default", delay_ms, "why", nonce)
         assert (reply[0] == b"OK") == (state == "suspended")
 
     @rule(

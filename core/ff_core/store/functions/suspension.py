@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from typing import Any, cast
 
 from ff_core import keys
@@ -40,6 +41,7 @@ class SuspensionFunctions(Functions):
             source,
             delay_ms,
             reason,
+            secrets.token_hex(8),
         )
         return State(text(check(reply, execution_id)[0]))
 
