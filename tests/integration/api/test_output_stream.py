@@ -123,3 +123,45 @@ async def test_bytes_that_are_no_message_end_only_that_stream(door: Door) -> Non
     call = door.workers.StreamOutput(iter([wk.StreamOutputRequest(lease=lease, frames=frames(1))]))
     assert [answer.acked_through async for answer in call] == [1]
     await door.ask(wk.CompleteRequest(lease=lease), "Complete")
+
+
+async def test_a_page_is_empty_only_where_nothing_follows(door: Door) -> None:
+    lease = await held(door)
+    execution_id = lease.split(b":")[0].decode()
+    await door.ask(wk.AppendOutputRequest(lease=lease, frames=frames(*range(1, 1201))), "AppendOutput")
+    rare = wk.Frame(number=1201, kind=out.FRAME_KIND_STDERR, data=b"rare")
+    await door.ask(wk.AppendOutputRequest(lease=lease, frames=[rare]), "AppendOutput")
+
+    [page] = await door.ask(
+        out.ReadOutputRequest(execution_id=execution_id, kinds=[out.FRAME_KIND_STDERR]), "ReadOutput"
+    )
+    [rest] = await door.ask(
+        out.ReadOutputRequest(execution_id=execution_id, kinds=[out.FRAME_KIND_STDERR], after=page.next),
+        "ReadOutput",
+    )
+    await door.ask(wk.CompleteRequest(lease=lease), "Complete")
+    tail = await door.ask(
+        out.TailOutputRequest(execution_id=execution_id, kinds=[out.FRAME_KIND_STDERR]), "TailOutput"
+    )
+
+    assert [frame.data for frame in page.frames] == [b"rare"]
+    assert (list(rest.frames), rest.next) == ([], page.next)
+    assert [[frame.data for frame in message.frames] for message in tail] == [[b"rare"]]
+    assert tail[-1].close.reason == "completed"
+
+
+async def test_a_summary_is_read_over_both_doors(door: Door) -> None:
+    lease = await held(door)
+    execution_id = lease.split(b":")[0].decode()
+    asked = out.GetSummaryRequest(execution_id=execution_id)
+    [none] = await door.ask(asked, "GetSummary")
+    patch = wk.Frame(number=1, kind=out.FRAME_KIND_SUMMARY, data=b'{"a":[],"b":1}', null_paths=["/c"])
+
+    await door.ask(wk.AppendOutputRequest(lease=lease, frames=[patch]), "AppendOutput")
+
+    [summary] = await door.ask(asked, "GetSummary")
+    status, body = await door.fetch(asked, "GetSummary")
+    assert none == out.Summary()
+    assert (summary.document, summary.version) == (b'{"a":[],"b":1,"c":null}', 1)
+    assert (status, body["version"], body["cursor"]) == (200, "1", summary.cursor)
+    await door.ask(wk.CompleteRequest(lease=lease), "Complete")
