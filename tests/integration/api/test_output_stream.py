@@ -101,6 +101,7 @@ async def test_a_range_of_frames_is_read(door: Door) -> None:
             execution_id=execution_id, after=after, until=until, page_size=page_size
         )
         [page] = await door.ask(request, "ReadOutput")
+        assert isinstance(page, out.ReadOutputResponse)
         return page
 
     page = await read(cursors[1], cursors[10])
