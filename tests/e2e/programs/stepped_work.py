@@ -13,7 +13,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowfabric import Context, Worker, task
+from flowfabric import Context, StepUnknown, Worker, task
 
 HOME = Path(os.environ["HOME_OF_TEST"])
 EFFECTS = os.open(HOME / "effects", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -67,8 +67,12 @@ async def stepped_work(order: Order, context: Context) -> list[str]:
     resumed = await context.wait_for("go")
     await line("resumed")
     last = await context.step("d", do, "d")
+    try:
+        payment = await context.step("e", do, "e", on_unknown="raise")
+    except StepUnknown:
+        payment = "nobody knows"
     await line("end")
-    return [first, *both, resumed.signal.name, last]
+    return [first, *both, resumed.signal.name, last, payment]
 
 
 async def main() -> None:
