@@ -128,7 +128,7 @@ do
   -- waitpoint has half, and an eighth, like the reserved places, is for those by name.
   local function is_full(x, w, s, limits, now)
     local kept, bytes = (x.kept_signals or 0), (x.signal_bytes or 0) + #s.payload
-    if s.digest and drop_expired(x, now) >= MOST_DELIVERIES then
+    if s.digest and drop_expired(x, now) >= MOST_DELIVERIES + (s.number and 0 or RESERVED) then
       return true
     elseif not s.number then
       return kept >= limits.signals or bytes > limits.bytes or #w.signals >= MOST_AT_WAITPOINT + RESERVED

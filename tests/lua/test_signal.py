@@ -103,6 +103,21 @@ def test_a_key_is_forgotten_when_its_time_is_over(scenario: Scenario) -> None:
     assert len(scenario.members(f"delivery_expiry:{waiting.id}")) == 1
 
 
+def test_an_execution_remembers_only_so_many_keys(scenario: Scenario) -> None:
+    waiting = suspended(scenario, count(50, "signals"))
+    key = f"{scenario.prefix}delivery_expiry:{waiting.id}"
+    alive = [part for n in range(9_999) for part in (scenario.engine.now_ms + 700, f"key {n}")]
+    scenario.engine.command("ZADD", key, *alive)
+
+    replies = [waiting.deliver(key=f"k{number}") for number in range(2)]
+
+    assert [reply[0] for reply in replies] == [b"OK", b"SIGNALS_FULL"]
+    assert deliver(scenario, waiting.id, "approval", key="k")[0] == b"OK"
+    assert waiting.deliver(key="k0")[3] == 1
+    scenario.engine.advance(700)
+    assert waiting.deliver(key="k1")[0] == b"OK"
+
+
 def test_a_single_use_waitpoint_takes_one_signal(scenario: Scenario) -> None:
     waiting = suspend(
         scenario,
