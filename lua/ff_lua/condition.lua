@@ -209,12 +209,14 @@ do
     return took, changed
   end
 
-  local function collect(node, numbers)
-    if not ff.condition_ok(node) then
+  -- Adds to the set the numbers of the signals that a condition has counted; of parts that are satisfied only, if
+  -- `only_ok`.
+  function ff.condition_counted(node, numbers, only_ok)
+    if only_ok and not ff.condition_ok(node) then
       return
     end
     for _, child in ipairs(node.of or {}) do
-      collect(child, numbers)
+      ff.condition_counted(child, numbers, only_ok)
     end
     for _, number in pairs(node.op == 'count' and node.seen or {}) do
       numbers[number] = true
@@ -230,7 +232,7 @@ do
     while #list > 0 do
       numbers[table.remove(list)] = true
     end
-    collect(node, numbers)
+    ff.condition_counted(node, numbers, true)
     for number in pairs(numbers) do
       list[#list + 1] = number
     end

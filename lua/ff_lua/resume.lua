@@ -10,10 +10,10 @@ do
     ff.journal_entry(x, entry, header, data, true)
   end
 
-  -- Notes which waits are satisfied and by which signals. Gives the numbers of those signals, in order, and which
-  -- waitpoints have served.
+  -- Notes which waits are satisfied and by which signals. Gives the numbers of those signals, in order, which waitpoints
+  -- have served, and which are needed still. A signal that another wait has counted stays for that one.
   local function satisfy(record, now)
-    local all, served = {}, {}
+    local all, served, needed, counted, shared = {}, {}, {}, {}, {}
     for _, wait in ipairs(record.waits) do
       if wait.forced_by or ff.condition_ok(wait.node) then
         wait.satisfied_at, wait.by = now, ff.condition_by(wait.node, { wait.forced_by })
@@ -23,21 +23,38 @@ do
         for _, number in ipairs(wait.waitpoints) do
           served[number] = true
         end
+      else
+        ff.condition_counted(wait.node, counted)
+        for _, number in ipairs(wait.waitpoints) do
+          needed[number] = true
+        end
       end
     end
     local numbers = {}
     for number in pairs(all) do
       numbers[#numbers + 1] = number
+      shared[#shared + 1] = counted[number] and number
     end
     table.sort(numbers)
-    return numbers, served
+    record.shared = #shared > 0 and shared or nil
+    return numbers, served, needed
   end
 
-  -- Ends the open suspension of x and makes it run again. Waitpoints of satisfied waits are closed; the others keep
-  -- their signals, and are pending until their holder asks for them again.
+  -- Lets go of a waitpoint. When its wait is satisfied and no other needs it, it is closed, unless its holder made it
+  -- itself and it is not used up. Then, as all others, it keeps its signals until its holder asks for it again.
+  local function unbind(x, w, has_served, now)
+    local is_own = string.sub(w.scope, 1, 1) == 'p'
+    if has_served and not (is_own and not w.used) then
+      return ff.close_waitpoint(x, w, 'resumed', now)
+    end
+    w.state, w.idle = 'pending', has_served or nil
+    ff.save_waitpoint(x, w)
+  end
+
+  -- Ends the open suspension of x and makes it run again.
   function ff.resume(x, ending, now, delay_ms)
     local record = ff.open_suspension(x)
-    local numbers, served = satisfy(record, now)
+    local numbers, served, needed = satisfy(record, now)
     record.state, record.closed_at, record.ending, record.resumed_by = 'closed', now, ending, numbers
     x.resumed = record.number
     local operation = ending == 'timeout' and 'lapse' or 'resume'
@@ -53,11 +70,8 @@ do
     end
     for _, number in ipairs(record.waitpoints) do
       local w = ff.waitpoints(x)[number]
-      if w and served[number] then
-        ff.close_waitpoint(x, w, 'resumed', now)
-      elseif w then
-        w.state = 'pending'
-        ff.save_waitpoint(x, w)
+      if w then
+        unbind(x, w, served[number] and not needed[number], now)
       end
     end
     ff.save_suspension(x)

@@ -37,18 +37,44 @@ do
     return found
   end
 
+  -- The numbers of the signals that ended a suspension and serve nothing else.
+  local function spent_signals(record)
+    local spent = {}
+    for _, number in ipairs(record and record.resumed_by or {}) do
+      spent[number] = true
+    end
+    for _, number in ipairs(record and record.shared or {}) do
+      spent[number] = nil
+    end
+    return spent
+  end
+
+  local function payload_bytes(x, numbers)
+    local bytes = 0
+    for _, text in ipairs(ff.signal_texts(x, numbers)) do
+      bytes = bytes + #text - string.find(text, '\n', 1, true)
+    end
+    return bytes
+  end
+
   -- Drops the signals that served the suspension before this one. What is kept has a limit, what was ever sent none.
   function ff.forget_signals(x)
     local record = x.suspensions and ff.suspension(x)
-    local dropped = record and record.own or {}
+    local dropped, spent = record and record.own or {}, spent_signals(record)
     for _, w in pairs(ff.waitpoints(x)) do
-      if #w.signals > 0 and w.state == 'closed' then
-        for _, number in ipairs(w.signals) do
+      local left, gone = {}, {}
+      for _, number in ipairs(w.signals) do
+        local list = (w.state == 'closed' or spent[number]) and gone or left
+        list[#list + 1] = number
+      end
+      if #gone > 0 then
+        local bytes = #left > 0 and payload_bytes(x, gone) or w.bytes or 0
+        x.kept_signals, x.signal_bytes = x.kept_signals - #gone, x.signal_bytes - bytes
+        w.signals, w.bytes = left, #left > 0 and w.bytes - bytes or nil
+        ff.save_waitpoint(x, w)
+        for _, number in ipairs(gone) do
           dropped[#dropped + 1] = number
         end
-        x.kept_signals, x.signal_bytes = x.kept_signals - #w.signals, x.signal_bytes - (w.bytes or 0)
-        w.signals, w.bytes = {}, nil
-        ff.save_waitpoint(x, w)
       end
     end
     if #dropped > 0 then

@@ -52,12 +52,14 @@ do
     return due
   end
 
-  -- Shows a signal to every wait. Gives whether any took it, and whether that changed anything.
+  -- Shows a signal to every wait that is not satisfied. Gives whether any took it, and whether that changed anything.
   function ff.take(record, signal)
     local took, changed = false, false
     for _, wait in ipairs(record.waits) do
-      local takes, changes = ff.condition_take(wait.node, signal)
-      took, changed = took or takes, changed or changes
+      if not ff.condition_ok(wait.node) then
+        local takes, changes = ff.condition_take(wait.node, signal)
+        took, changed = took or takes, changed or changes
+      end
     end
     return took, changed
   end
@@ -108,7 +110,7 @@ do
       end
       names[each.name], bound[i] = true, old or false
       bound[old or each] = true
-      fresh = fresh + (old and ff.is_open(old, now) and 0 or 1)
+      fresh = fresh + (old and ff.takes_room(old, now) and 0 or 1)
     end
     if not ff.has_room(x, fresh, now) then
       return nil, 'WAITPOINTS_FULL', 'too many are open'
@@ -226,7 +228,7 @@ do
     end
     for i, each in ipairs(wanted) do
       local w = bound[i] or ff.new_waitpoint(x, each, 's' .. record.number, kid, '', now)
-      w.name, w.state, w.waited = each.name, 'bound', true
+      w.name, w.state, w.waited, w.idle = each.name, 'bound', true, nil
       ff.save_waitpoint(x, w)
       shown[i], record.waitpoints[i], number_of[w.name] = w, w.number, w.number
     end
@@ -241,10 +243,10 @@ do
     return shown
   end
 
-  -- Has a single-use waitpoint know which of its signals used it up, if any of them did.
-  local function note_use(x, w, used)
+  -- Has a single-use waitpoint know which of its signals used it up; none, when they were of no use to waits that go on.
+  local function note_use(x, w, used, is_over)
     local number = tonumber(string.match(w.used or '', '^%S+ (%d+)'))
-    if w.uses == 'single' and used[w] ~= number then
+    if w.uses == 'single' and used[w] ~= number and (used[w] or not is_over) then
       w.used = used[w] and '- ' .. used[w] .. ' counted' or nil -- no delivery has this fingerprint
       ff.save_waitpoint(x, w)
     end
@@ -274,7 +276,7 @@ do
       end
     end
     for _, number in ipairs(record.waitpoints) do
-      note_use(x, ff.waitpoints(x)[number], used)
+      note_use(x, ff.waitpoints(x)[number], used, ff.is_satisfied(record))
     end
   end
 

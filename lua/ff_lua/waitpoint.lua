@@ -6,6 +6,7 @@
 -- that was waited for before does not run out: whoever waited for it will ask again.
 do
   local MOST_OPEN = 128
+  local IDLE_KEPT = 64 -- the newest of those whose waits are satisfied
   local CLOSED_KEPT = 200 -- the newest
 
   -- All waitpoints of x by number, read once a call.
@@ -39,11 +40,16 @@ do
     return w.namespace .. '~' .. x.id .. '~' .. w.scope .. '~' .. string.format('%d~%.0f', w.number, w.expires_at)
   end
 
+  -- Whether w counts as open. One that has served its wait may be asked for again, but gives way to others.
+  function ff.takes_room(w, now)
+    return ff.is_open(w, now) and not w.idle
+  end
+
   -- Whether x may have so many more.
   function ff.has_room(x, more, now)
     local open = 0
     for _, w in pairs(ff.waitpoints(x)) do
-      open = open + (ff.is_open(w, now) and 1 or 0)
+      open = open + (ff.takes_room(w, now) and 1 or 0)
     end
     return open + more <= MOST_OPEN
   end
@@ -57,15 +63,21 @@ do
     return numbers
   end
 
-  -- Drops the oldest closed ones beyond those that are kept, and pending ones that ran out. A waitpoint with signals
+  -- Drops the oldest closed ones beyond those that are kept, and pending ones that ran out, and closes the oldest of those
+  -- that have served beyond those that are kept. A waitpoint with signals
   -- stays: they are counted, and wait with it.
   local function trim(x, now)
-    local waitpoints, closed = ff.waitpoints(x), {}
+    local waitpoints, closed, idle = ff.waitpoints(x), {}, {}
     for _, number in ipairs(numbers_of(waitpoints)) do
       local w = waitpoints[number]
       if not ff.is_open(w, now) and not next(w.signals) then
         closed[#closed + 1] = number
+      elseif w.idle and w.state == 'pending' then
+        idle[#idle + 1] = w
       end
+    end
+    for i = 1, #idle - IDLE_KEPT do
+      ff.close_waitpoint(x, idle[i], 'resumed', now)
     end
     local over = #closed - CLOSED_KEPT
     if over > 0 then

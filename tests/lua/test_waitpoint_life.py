@@ -5,12 +5,16 @@ from __future__ import annotations
 from .harness.scenario import Scenario
 from .harness.waits import (
     TIMER,
+    Node,
+    Waiting,
+    any_of,
     assert_waits,
     count,
     deliver,
     pending,
     signal,
     spec,
+    stored_signals,
     suspend,
     wait,
     waitpoint,
@@ -33,13 +37,8 @@ def test_a_waitpoint_that_was_waited_for_outlives_its_token(scenario: Scenario) 
 
     assert waiting.deliver("a", source="user:y") == [b"TOKEN_INVALID"]
     assert deliver(scenario, waiting.id, "a", source="user:x")[2] == b"buffered"
-    again = suspend(
-        scenario,
-        scenario.reclaim(waiting.id).lease,
-        wait(count(2, "sources", "a")),
-        at=(waitpoint("a", number=1),),
-    )
-    assert again.answer == "suspended"
+    second = again(scenario, waiting.id, count(2, "sources", "a"), name="a")
+    assert second.answer == "suspended"
     assert deliver(scenario, waiting.id, "a", source="user:y")[2] == b"resumed"
     assert_waits(scenario, waiting.id)
 
@@ -124,14 +123,9 @@ def test_a_single_use_waitpoint_counts_one_signal_however_many_it_kept(scenario:
     assert [waiting.deliver("once", "no", source=f"user:{each}")[2] for each in "ab"] == [b"unmatched"] * 2
     waiting.deliver("other")
 
-    again = suspend(
-        scenario,
-        scenario.reclaim(waiting.id).lease,
-        wait(count(3, "signals", "once")),
-        at=(waitpoint("once", number=1),),
-    )
+    second = again(scenario, waiting.id, count(3, "signals", "once"), name="once")
 
-    assert list(again.record["waits"][0]["node"]["seen"].values()) == [1]
+    assert list(second.record["waits"][0]["node"]["seen"].values()) == [1]
     assert deliver(scenario, waiting.id, waiting.waitpoints["once"]) == [b"WAITPOINT_CLOSED"]
     assert_waits(scenario, waiting.id)
 
@@ -143,3 +137,104 @@ def test_a_signal_to_a_suspension_whose_record_was_lost_is_kept(scenario: Scenar
     assert waiting.deliver("a")[:3] == [b"OK", 1, b"unmatched"]
     assert scenario.call("suspension_resume", waiting.id, "operator:default", 0, "", "n")[0] == b"OK"
     scenario.assert_sound()
+
+
+def again(scenario: Scenario, id: str, node: Node, number: int = 1, name: str = "chat") -> Waiting:
+    """Another wait at a waitpoint, by the next holder."""
+    lease = scenario.reclaim(id).lease
+    return suspend(scenario, lease, wait(node), at=(waitpoint(name, number=number),))
+
+
+def test_a_waitpoint_of_many_uses_serves_one_wait_after_another(scenario: Scenario) -> None:
+    lease = scenario.hold().lease
+    chat = pending(scenario, lease, "chat")
+    waiting = suspend(scenario, lease, wait(signal("chat", "message")), at=(waitpoint("chat", number=1),))
+
+    for number in range(1, 6):
+        assert deliver(scenario, waiting.id, chat, "message", payload=b"x" * number)[2] == b"resumed"
+        waiting = again(scenario, waiting.id, signal("chat", "message"))
+        assert waiting.answer == "suspended", "what ended a wait does not end the next"
+        assert stored_signals(scenario, waiting.id) == {}
+        assert_waits(scenario, waiting.id)
+    assert scenario.core(waiting.id)["kept_signals"] == 0
+
+
+def test_what_a_wait_did_not_need_counts_for_the_next(scenario: Scenario) -> None:
+    lease = scenario.hold().lease
+    chat = pending(scenario, lease, "chat")
+    id = lease.split(":", maxsplit=1)[0]
+    for number in range(1, 5):
+        deliver(scenario, id, chat, payload=b"x" * number)
+
+    answers = []
+    answers.append(suspend(scenario, lease, wait(signal("chat")), at=(waitpoint("chat", number=1),)).answer)
+    answers.append(again(scenario, id, count(2, "signals")).answer)
+    deliver(scenario, id, chat, "later")
+    answers.append(again(scenario, id, signal("chat")).answer)
+    answers.append(again(scenario, id, signal("chat")).answer)
+    answers.append(again(scenario, id, signal("chat")).answer)
+
+    assert answers == ["resumed"] * 4 + ["suspended"]
+    assert_waits(scenario, id)
+
+
+def test_a_satisfied_wait_takes_no_more_of_the_early_signals(scenario: Scenario) -> None:
+    lease = scenario.hold().lease
+    chat = pending(scenario, lease, "chat")
+    id = lease.split(":", maxsplit=1)[0]
+    deliver(scenario, id, chat, "yes")
+    deliver(scenario, id, chat, "no")
+
+    node = any_of(signal("chat", "yes"), signal("chat", "no"))
+    waiting = suspend(scenario, lease, wait(node), at=(waitpoint("chat", number=1),))
+
+    assert waiting.record["resumed_by"] == [1]
+    assert again(scenario, id, node).record["resumed_by"] == [2]
+
+
+def test_a_signal_that_another_wait_has_counted_stays_for_it(scenario: Scenario) -> None:
+    lease = scenario.hold().lease
+    chat = pending(scenario, lease, "chat")
+    both = wait(signal("chat", "x")), wait(count(2, "sources", "chat"))
+    waiting = suspend(scenario, lease, *both, at=(waitpoint("chat", number=1),))
+
+    assert deliver(scenario, waiting.id, chat, "x", source="user:a")[2] == b"resumed"
+
+    second = again(scenario, waiting.id, count(2, "sources", "chat"))
+    assert second.answer == "suspended"
+    assert deliver(scenario, waiting.id, chat, "y", source="user:b")[2] == b"resumed"
+    assert second.record["resumed_by"] == [1, 2]
+    assert again(scenario, waiting.id, signal("chat")).answer == "suspended"
+    assert_waits(scenario, waiting.id)
+
+
+def test_a_single_use_waitpoint_outlives_a_wait_that_ran_out(scenario: Scenario) -> None:
+    lease = scenario.hold().lease
+    made = pending(scenario, lease, "approval", uses="single")
+    at = (waitpoint("approval", number=1),)
+    waiting = suspend(scenario, lease, wait(signal("approval"), timeout_ms=700, on_timeout="resume"), at=at)
+    scenario.engine.advance(700)
+    scenario.call("suspension_lapse", 10)
+
+    reminded = again(scenario, waiting.id, signal("approval"), name="approval")
+
+    assert reminded.answer == "suspended"
+    assert deliver(scenario, waiting.id, made)[2] == b"resumed"
+    assert waitpoints(scenario, waiting.id)[1]["state"] == "closed"
+    assert_waits(scenario, waiting.id)
+
+
+def test_waitpoints_that_have_served_leave_room_for_others(scenario: Scenario) -> None:
+    lease = scenario.hold().lease
+    id = lease.split(":", maxsplit=1)[0]
+    for number in range(1, 141):
+        made = pending(scenario, lease, f"w{number}")
+        deliver(scenario, id, made)
+        at = (waitpoint(made["name"], number=made["number"]),)
+        assert suspend(scenario, lease, wait(signal(made["name"])), at=at).answer == "resumed"
+        lease = scenario.reclaim(id).lease
+
+    states = [each["state"] for _, each in sorted(waitpoints(scenario, id).items())]
+    assert states.count("pending") == 65
+    assert "closed" not in states[-65:]
+    assert_waits(scenario, id)
