@@ -42,12 +42,12 @@ do
 
   -- Lets go of a waitpoint. When its wait is satisfied and no other needs it, it is closed, unless its holder made it
   -- itself and it is not used up. Then, as all others, it keeps its signals until its holder asks for it again.
-  local function unbind(x, w, has_served, now)
+  local function unbind(x, record, w, has_served, now)
     local is_own = string.sub(w.scope, 1, 1) == 'p'
     if has_served and not (is_own and not w.used) then
       return ff.close_waitpoint(x, w, 'resumed', now)
     end
-    w.state, w.idle = 'pending', has_served or nil
+    w.state, w.idle = 'pending', has_served and record.number or nil
     ff.save_waitpoint(x, w)
   end
 
@@ -71,7 +71,7 @@ do
     for _, number in ipairs(record.waitpoints) do
       local w = ff.waitpoints(x)[number]
       if w then
-        unbind(x, w, served[number] and not needed[number], now)
+        unbind(x, record, w, served[number] and not needed[number], now)
       end
     end
     ff.save_suspension(x)

@@ -112,6 +112,9 @@ do
       bound[old or each] = true
       fresh = fresh + (old and ff.takes_room(old, now) and 0 or 1)
     end
+    for _, w in pairs(known) do
+      fresh = fresh - (ff.is_left(w) and not bound[w] and 1 or 0)
+    end
     if not ff.has_room(x, fresh, now) then
       return nil, 'WAITPOINTS_FULL', 'too many are open'
     end
@@ -224,6 +227,12 @@ do
     for i in ipairs(wanted) do
       if bound[i] then
         bound[i].state = 'bound' -- before others are made: that forgets some which ran out
+      end
+    end
+    for _, w in pairs(ff.waitpoints(x)) do
+      if ff.is_left(w) then
+        w.idle = record.number
+        ff.save_waitpoint(x, w)
       end
     end
     for i, each in ipairs(wanted) do

@@ -6,7 +6,7 @@
 -- that was waited for before does not run out: whoever waited for it will ask again.
 do
   local MOST_OPEN = 128
-  local IDLE_KEPT = 64 -- the newest of those whose waits are satisfied
+  local IDLE_KEPT = 32 -- the last ones that were waited for; few enough to leave signals for others a place
   local CLOSED_KEPT = 200 -- the newest
 
   -- All waitpoints of x by number, read once a call.
@@ -40,9 +40,15 @@ do
     return w.namespace .. '~' .. x.id .. '~' .. w.scope .. '~' .. string.format('%d~%.0f', w.number, w.expires_at)
   end
 
-  -- Whether w counts as open. One that has served its wait may be asked for again, but gives way to others.
+  -- Whether w counts as open. An idle one, which has served its wait or was left by it, may be asked for again, but
+  -- gives way to others. `idle` is the number of the suspension since which it is.
   function ff.takes_room(w, now)
     return ff.is_open(w, now) and not w.idle
+  end
+
+  -- Whether a suspension that does not ask for w has left it.
+  function ff.is_left(w)
+    return w.state == 'pending' and w.waited == true and not w.idle
   end
 
   -- Whether x may have so many more.
@@ -63,21 +69,26 @@ do
     return numbers
   end
 
-  -- Drops the oldest closed ones beyond those that are kept, and pending ones that ran out, and closes the oldest of those
-  -- that have served beyond those that are kept. A waitpoint with signals
-  -- stays: they are counted, and wait with it.
+  -- Drops the oldest of those that are closed or ran out, beyond those that are kept, and closes the oldest idle ones. One
+  -- that ran out with signals is as good as idle. A waitpoint with signals stays until these are dropped: they are counted.
   local function trim(x, now)
     local waitpoints, closed, idle = ff.waitpoints(x), {}, {}
     for _, number in ipairs(numbers_of(waitpoints)) do
       local w = waitpoints[number]
       if not ff.is_open(w, now) and not next(w.signals) then
         closed[#closed + 1] = number
-      elseif w.idle and w.state == 'pending' then
+      elseif w.state == 'pending' and not ff.takes_room(w, now) then
         idle[#idle + 1] = w
       end
     end
-    for i = 1, #idle - IDLE_KEPT do
-      ff.close_waitpoint(x, idle[i], 'resumed', now)
+    if #idle > IDLE_KEPT then
+      table.sort(idle, function(a, b)
+        local since, other = a.idle or 0, b.idle or 0
+        return since < other or (since == other and a.number < b.number)
+      end)
+      for i = 1, #idle - IDLE_KEPT do
+        ff.close_waitpoint(x, idle[i], idle[i].idle and 'resumed' or 'expired', now)
+      end
     end
     local over = #closed - CLOSED_KEPT
     if over > 0 then

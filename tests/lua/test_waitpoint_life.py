@@ -235,6 +235,39 @@ def test_waitpoints_that_have_served_leave_room_for_others(scenario: Scenario) -
         lease = scenario.reclaim(id).lease
 
     states = [each["state"] for _, each in sorted(waitpoints(scenario, id).items())]
-    assert states.count("pending") == 65
-    assert "closed" not in states[-65:]
+    assert states.count("pending") == 33
+    assert "closed" not in states[-33:]
+    assert_waits(scenario, id)
+
+
+def test_waits_that_lost_a_race_leave_room_for_others(scenario: Scenario) -> None:
+    lease = scenario.hold().lease
+    id = lease.split(":", maxsplit=1)[0]
+    chat = pending(scenario, lease, "chat")
+    for _ in range(140):
+        waits = wait(signal("message")), wait(TIMER, timeout_ms=10, on_timeout="resume")
+        suspend(scenario, lease, *waits, at=("message", waitpoint("chat", number=1)))
+        scenario.engine.advance(10)
+        scenario.call("suspension_lapse", 10)
+        lease = scenario.reclaim(id).lease
+
+    states = [each["state"] for _, each in sorted(waitpoints(scenario, id).items())]
+    assert states.count("pending") == 34, "the chat, 32 that lost long ago, and the last"
+    assert deliver(scenario, id, chat)[2] == b"buffered"
+    assert_waits(scenario, id)
+
+
+def test_what_ran_out_is_forgotten_with_its_signals(scenario: Scenario) -> None:
+    """A18: signals that nobody asks for do not add up."""
+    lease = scenario.hold().lease
+    id = lease.split(":", maxsplit=1)[0]
+    for _ in range(60):
+        made = pending(scenario, lease, "late", ttl_ms=10)
+        assert deliver(scenario, id, made, payload=b"x")[2] == b"buffered"
+        suspend(scenario, lease, wait(TIMER, timeout_ms=10, on_timeout="resume"))
+        scenario.engine.advance(10)
+        scenario.call("suspension_lapse", 10)
+        lease = scenario.reclaim(id).lease
+
+    assert scenario.core(id)["kept_signals"] <= 34
     assert_waits(scenario, id)

@@ -35,7 +35,7 @@ def constant(name: str) -> int:
         ("`count.n`", "MOST_COUNTED"),
         ("names in a matcher", "MOST_NAMES"),
         ("open waitpoints of an execution (`WAITPOINTS_FULL`)", "MOST_OPEN"),
-        ("waitpoints that have served and are pending again, the newest", "IDLE_KEPT"),
+        ("idle waitpoints, the newest", "IDLE_KEPT"),
         ("closed waitpoints that are remembered, the newest", "CLOSED_KEPT"),
     ],
 )
