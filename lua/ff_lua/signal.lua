@@ -119,18 +119,19 @@ do
 
   ---------------------------------------------------------------------------------------------------- delivering
 
-  -- The waitpoint of a name: the newest that takes signals, else the newest.
+  -- The waitpoint of a name: of those that take signals the one that is waited for, else the newest; else the newest.
   local function named_waitpoint(x, name, now)
-    local open, newest
+    local best, best_rank
     for _, w in pairs(ff.waitpoints(x)) do
       if w.name == name then
-        newest = (not newest or w.number > newest.number) and w or newest
-        if not w.used and ff.is_open(w, now) then
-          open = (not open or w.number > open.number) and w or open
+        local takes = not w.used and ff.is_open(w, now)
+        local rank = takes and (w.state == 'bound' and 2 or 1) or 0
+        if not best or rank > best_rank or (rank == best_rank and w.number > best.number) then
+          best, best_rank = w, rank
         end
       end
     end
-    return open or newest
+    return best
   end
 
   -- The waitpoint that a signal is for, or nil and a code. What its token was made for must be what is stored.
