@@ -157,8 +157,8 @@ do
     if #listed > 0 then
       redis.call('ZADD', prefix .. 'executions', unpack(listed))
     end
-    if #events > 0 then
-      redis.call('XADD', prefix .. 'events', 'MAXLEN', '~', ff.EVENTS_KEPT, '*', unpack(events))
+    for from, to in ff.slices(events) do
+      redis.call('XADD', prefix .. 'events', 'MAXLEN', '~', ff.EVENTS_KEPT, '*', unpack(events, from, to))
     end
     if #changed > 0 then
       redis.call('SPUBLISH', prefix .. 'news', table.concat(changed, ' '))

@@ -37,6 +37,21 @@ do
     best_effort_ttl_ms = 30000,
   }
 
+  ------------------------------------------------------------------------------------------------------- lists
+
+  local SLICE = 4000 -- even, so that pairs stay together; Lua's stack has no room for 8,000 values
+
+  -- Where to cut a list of any length for unpack: gives the first and the last place of each part.
+  function ff.slices(list)
+    local from = 1 - SLICE
+    return function()
+      from = from + SLICE
+      if from <= #list then
+        return from, math.min(from + SLICE - 1, #list)
+      end
+    end
+  end
+
   ---------------------------------------------------------------------------------------------------- time, keys
 
   -- Milliseconds by Valkey's clock: the only clock a decision may use.

@@ -85,7 +85,10 @@ do
     if not record or record.number ~= x.resumed then
       return ''
     end
-    return { record.number, record.ending, unpack(ff.signal_texts(x, record.resumed_by)) }
+    local told = ff.signal_texts(x, record.resumed_by)
+    table.insert(told, 1, record.number)
+    table.insert(told, 2, record.ending)
+    return told
   end
 
   -- Makes a signal of the engine's own, which satisfies what nothing else may.

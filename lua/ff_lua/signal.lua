@@ -29,8 +29,8 @@ do
   -- Those of the numbered signals that are kept, in the order of the numbers.
   function ff.signal_texts(x, numbers)
     local found = {}
-    if #numbers > 0 then
-      for _, text in ipairs(redis.call('HMGET', ff.key(x.prefix, 'signals', x.id), unpack(numbers))) do
+    for from, to in ff.slices(numbers) do
+      for _, text in ipairs(redis.call('HMGET', ff.key(x.prefix, 'signals', x.id), unpack(numbers, from, to))) do
         found[#found + 1] = text or nil
       end
     end
@@ -77,8 +77,8 @@ do
         end
       end
     end
-    if #dropped > 0 then
-      redis.call('HDEL', ff.key(x.prefix, 'signals', x.id), unpack(dropped))
+    for from, to in ff.slices(dropped) do
+      redis.call('HDEL', ff.key(x.prefix, 'signals', x.id), unpack(dropped, from, to))
     end
   end
 

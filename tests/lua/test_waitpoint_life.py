@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .harness.scenario import Scenario
 from .harness.waits import (
+    OPERATOR,
     TIMER,
     Node,
     Waiting,
@@ -11,6 +12,8 @@ from .harness.waits import (
     assert_waits,
     count,
     deliver,
+    deliver_many,
+    item,
     pending,
     signal,
     spec,
@@ -271,3 +274,52 @@ def test_what_ran_out_is_forgotten_with_its_signals(scenario: Scenario) -> None:
 
     assert scenario.core(id)["kept_signals"] <= 34
     assert_waits(scenario, id)
+
+
+def test_by_name_the_waitpoint_that_is_waited_for_is_meant(scenario: Scenario) -> None:
+    lease = scenario.hold().lease
+    pending(scenario, lease, "approval", entry="1")
+    pending(scenario, lease, "approval", entry="2")
+    waiting = suspend(scenario, lease, wait(signal("approval")), at=(waitpoint("approval", number=1),))
+
+    assert deliver(scenario, waiting.id, "approval")[2] == b"resumed"
+    assert deliver(scenario, waiting.id, "approval")[2] == b"buffered"
+    assert waitpoints(scenario, waiting.id)[2]["signals"] == [2]
+
+
+def test_a_suspension_may_see_and_drop_more_signals_than_fit_on_a_stack(scenario: Scenario) -> None:
+    """A15: nothing raises, so nothing raises after a write."""
+    lease = scenario.hold().lease
+    id = lease.split(":", maxsplit=1)[0]
+    names = [f"w{number}" for number in range(1, 33)]
+    for name in names:
+        made = pending(scenario, lease, name)
+        for _ in range(2):
+            items = [item(id, made, payload=b"") for _ in range(128)]
+            replies = deliver_many(scenario, *items, most=100_000)
+            assert {reply[0] for reply in replies} == {b"OK"}
+    assert scenario.core(id)["kept_signals"] == 32 * 256
+    at = tuple(waitpoint(name, number=number) for number, name in enumerate(names, 1))
+
+    waiting = suspend(scenario, lease, wait(OPERATOR), at=at)
+
+    assert waiting.answer == "suspended"
+    scenario.call("suspension_resume", id, "operator:default", 0, "", "n")
+    lease = scenario.reclaim(id).lease
+    again_waiting = suspend(scenario, lease, wait(signal("other")), at=("other",))
+    assert again_waiting.answer == "suspended"
+    scenario.call("execution_cancel", "why", 0, id)
+    assert_waits(scenario, id)
+
+
+def test_timers_may_have_more_events_than_fit_on_a_stack(scenario: Scenario) -> None:
+    names = [f"w{number}" for number in range(16)]
+    waits = [wait(signal("a"), timeout_ms=10, on_timeout="escalate", name=name) for name in names]
+    ids = [suspend(scenario, scenario.hold().lease, *waits, at=("a",)).id for _ in range(130)]
+    scenario.engine.advance(10)
+
+    assert scenario.call("suspension_lapse", 256) == [130, b""]
+
+    assert scenario.events(ids[0])[-2:] == ["wait_timed_out", "escalated"]
+    assert scenario.events(ids[-1])[-2:] == ["wait_timed_out", "escalated"]
+    scenario.assert_sound()
