@@ -49,7 +49,7 @@ def wake_channel(partition: int) -> str:
 
 
 def news_channel(partition: int) -> str:
-    """Sharded pub/sub: the ids of the executions that one call changed, separated by spaces."""
+    """Sharded pub/sub: the executions that are news of one call; ff_core.news reads them."""
     return f"ff:{{p:{partition}}}:news"
 
 

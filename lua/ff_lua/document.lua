@@ -8,14 +8,18 @@
 -- a function changes is collected, and `flush` writes it at its end with one call for all cores, one for each index,
 -- one for all events and one for all who watch. Nothing can fail after a write, because nothing is left to do.
 do
+  local MINOR, CHANGED, ENDED = 1, 2, 3 -- what news weighs
+  local MARKS = { '~', '', '!' }
+
   local known -- executions loaded or made in this call, by id; false for those that do not exist
   local dirty -- those to be written, in the order of their first save
   local listed -- creation times and ids of those that are new
-  local events, changed -- what goes to the feed, and the ids of whatever changed
+  local events -- what goes to the feed
+  local news, told, weights -- the channel of news, the ids of whatever is news, and how much it weighs, by id
   local last_queue, last_lane -- of the last event, for most of a call have the same
 
   function ff.begin()
-    known, dirty, listed, events, changed = {}, {}, {}, {}, {}
+    known, dirty, listed, events, told, weights = {}, {}, {}, {}, {}, {}
   end
 
   -- Of a loaded execution these fields are the call's, not the document's:
@@ -136,8 +140,8 @@ do
     end
   end
 
-  -- Makes every write of the call. Without a save there is none: what is new, moves or is told of is saved too.
-  function ff.flush()
+  -- Writes what was saved. Without a save there is nothing to write: what is new, moves or has an event is saved too.
+  local function write()
     if #dirty == 0 then
       return
     end
@@ -160,9 +164,23 @@ do
     for from, to in ff.slices(events) do
       redis.call('XADD', prefix .. 'events', 'MAXLEN', '~', ff.EVENTS_KEPT, '*', unpack(events, from, to))
     end
-    if #changed > 0 then
-      redis.call('SPUBLISH', prefix .. 'news', table.concat(changed, ' '))
+  end
+
+  -- One message for all: ~<id> minor news, <id> a transition, !<id> the execution ended.
+  local function publish()
+    if #told == 0 then
+      return
     end
+    for i, id in ipairs(told) do
+      told[i] = MARKS[weights[id]] .. id
+    end
+    redis.call('SPUBLISH', news, table.concat(told, ' '))
+  end
+
+  -- Makes every write of the call.
+  function ff.flush()
+    write()
+    publish()
   end
 
   ------------------------------------------------------------------------------------------------------- indexes
@@ -199,6 +217,20 @@ do
 
   ------------------------------------------------------------------------------------------------------- events
 
+  -- Makes x news of the call. One message a call names all, each once, and who watches one execution looks for its id
+  -- there: a channel for each execution would cost a publication each, mostly to nobody.
+  local function tell(x, weight)
+    local id = x.id
+    local before = weights[id]
+    if not before then
+      news = x.prefix .. 'news'
+      told[#told + 1] = id
+    end
+    if not before or weight > before then
+      weights[id] = weight
+    end
+  end
+
   -- Appends to the partition's durable feed and wakes whoever watches this execution. The events of one call are one
   -- entry of the feed, each a field `event`:
   -- "<name> <execution> <state> <attempt> <epoch> <namespace>/<lane> <kind> <detail>".
@@ -210,12 +242,11 @@ do
     events[n + 1] = 'event'
     events[n + 2] = name .. ' ' .. x.id .. ' ' .. x.state .. ' ' .. x.attempt .. ' ' .. x.epoch .. ' ' .. last_lane
       .. ' ' .. x.kind .. ' ' .. (detail or '')
-    ff.tell_watchers(x)
+    tell(x, ff.TERMINAL[x.state] and ENDED or CHANGED)
   end
 
-  -- Wakes whoever watches x. One message a call names all that changed, and who watches one execution looks for its
-  -- id there: a channel for each execution would cost a publication each, mostly to nobody.
+  -- Wakes whoever watches x closely: progress, steps, output. Many watches wait for transitions only, or for the end.
   function ff.tell_watchers(x)
-    changed[#changed + 1] = x.id
+    tell(x, MINOR)
   end
 end

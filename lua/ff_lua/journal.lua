@@ -138,8 +138,9 @@ do
     if #changes > 0 then
       ff.confirm(x)
       write(x, changes, totals)
+      ff.tell_watchers(x)
     end
-    return { 'OK' }, #changes > 0 and x.id or nil
+    return { 'OK' }
   end
 
   -- Records entries under leases; what is final stays, and its repeat is answered OK.
@@ -152,7 +153,7 @@ do
   --       an item is recorded whole or not at all
   -- codes EXECUTION_NOT_FOUND LEASE_STALE LEASE_EXPIRED LEASE_REVOKED STEP_MISMATCH JOURNAL_FULL INVALID_ARGUMENT
   local function journal_record(keys, args)
-    local prefix, now, replies, written = ff.prefix(keys[1]), ff.now_ms(), {}, {}
+    local prefix, now, replies = ff.prefix(keys[1]), ff.now_ms(), {}
     local limits = { entries = tonumber(args[1]), bytes = tonumber(args[2]) }
     local leases, at = {}, 3
     while at <= #args do
@@ -163,11 +164,8 @@ do
     at = 3
     while at <= #args do
       local count = tonumber(args[at + 1])
-      replies[#replies + 1], written[#written + 1] = record_one(prefix, args[at], args, at + 2, count, limits, now)
+      replies[#replies + 1] = record_one(prefix, args[at], args, at + 2, count, limits, now)
       at = at + 2 + ENTRY * count
-    end
-    if #written > 0 then
-      redis.call('SPUBLISH', prefix .. 'news', table.concat(written, ' '))
     end
     return replies
   end

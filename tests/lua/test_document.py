@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from ff_lua import assemble
 
 from .harness.engines import LuaEngine
-from .harness.scenario import QUEUE, Scenario
+from .harness.scenario import LEASE_TTL_MS, QUEUE, Scenario
+from .harness.waits import signal, suspend, wait
 
 #: Functions that move executions as no function of the library does, or not yet.
 MOVES = """
@@ -37,6 +39,16 @@ end)
 move('leave_and_return', function(now, x)
   ff.place(x, 'delayed', now)
   ff.place(x, 'queue:' .. x.queue, ff.score(x))
+end)
+
+move('say_and_release', function(now, x)
+  ff.tell_watchers(x)
+  ff.release(x, now)
+end)
+
+move('release_and_say', function(now, x)
+  ff.release(x, now)
+  ff.tell_watchers(x)
 end)
 
 move('cancel_and_release', function(now, waiting, active)
@@ -99,7 +111,98 @@ def test_a_call_tells_of_all_it_changed_in_one_message(scenario: Scenario) -> No
     scenario.claim(count=2)
     scenario.call("execution_cancel", "", 0, first, second)
 
-    assert scenario.published("news")[before:] == [f"{first} {second}".encode()] * 2
+    assert scenario.published("news")[before:] == [
+        f"{first} {second}".encode(),
+        f"!{first} !{second}".encode(),
+    ]
+
+
+def news(scenario: Scenario) -> str:
+    """What the last call told."""
+    return scenario.published("news")[-1].decode()
+
+
+@pytest.mark.parametrize("function", ["lease_progress", "output_append", "journal_record"])
+def test_what_is_no_transition_is_minor_news(scenario: Scenario, function: str) -> None:
+    grant = scenario.hold()
+    arguments: dict[str, tuple[Any, ...]] = {
+        "lease_progress": (grant.lease, "40", "half", grant.lease, "50", ""),
+        "output_append": (grant.lease, 1, 1, 1, b"frame"),
+        "journal_record": (10, 1000, grant.lease, 1, "1", '{"k":"step","n":"a","s":"done"}', b"", 1),
+    }
+
+    scenario.call(function, *arguments[function])
+
+    assert news(scenario) == f"~{grant.id}"
+
+
+def test_a_transition_is_told_plainly(scenario: Scenario) -> None:
+    id = scenario.create()
+    assert news(scenario) == id
+    [grant] = scenario.claim()
+    assert news(scenario) == id
+    scenario.renew(grant.lease)
+    assert news(scenario) == id
+    scenario.fail(grant.lease)
+    assert news(scenario) == id
+
+
+def complete(scenario: Scenario) -> str:
+    grant = scenario.hold()
+    scenario.complete(grant.lease)
+    return grant.id
+
+
+def fail(scenario: Scenario) -> str:
+    grant = scenario.hold()
+    scenario.fail(grant.lease, final=True)
+    return grant.id
+
+
+def cancel(scenario: Scenario) -> str:
+    id = scenario.create()
+    scenario.call("execution_cancel", "", 0, id)
+    return id
+
+
+def expire(scenario: Scenario) -> str:
+    id = scenario.create(deadline_ms=100)
+    scenario.engine.advance(101)
+    scenario.call("deadline_expire", 10)
+    return id
+
+
+def lose_once_too_often(scenario: Scenario) -> str:
+    grant = scenario.hold(policy={"max_reclaims": 0})
+    scenario.engine.advance(LEASE_TTL_MS + 1)
+    scenario.call("lease_expire", 10)
+    assert scenario.events(grant.id)[-2:] == ["lease_expired", "failed"]
+    return grant.id
+
+
+def wait_too_long(scenario: Scenario) -> str:
+    limit = wait(signal("approval"), timeout_ms=700, on_timeout="fail")
+    id = suspend(scenario, scenario.hold().lease, limit, at=("approval",)).id
+    scenario.engine.advance(701)
+    scenario.call("suspension_lapse", 10)
+    assert scenario.events(id)[-2:] == ["wait_timed_out", "failed"]
+    return id
+
+
+@pytest.mark.parametrize("end", [complete, fail, cancel, expire, lose_once_too_often, wait_too_long])
+def test_an_end_is_told_as_such_once(scenario: Scenario, end: Callable[[Scenario], str]) -> None:
+    id = end(scenario)
+
+    assert news(scenario) == f"!{id}"
+
+
+@pytest.mark.parametrize("move", ["say_and_release", "release_and_say"])
+def test_what_has_minor_news_and_a_transition_is_named_once_and_plainly(moving: Scenario, move: str) -> None:
+    grant = moving.hold()
+
+    moving.call(move, grant.id)
+
+    assert news(moving) == grant.id
 
 
 def test_a_call_that_changes_nothing_tells_nothing(scenario: Scenario) -> None:

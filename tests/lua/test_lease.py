@@ -158,7 +158,7 @@ def test_progress_is_recorded_under_the_lease(scenario: Scenario) -> None:
     assert scenario.core(grant.id)["progress"] == {
         "percent": 40, "message": "more", "at": scenario.engine.now_ms,
     }  # fmt: skip
-    assert scenario.published("news")[-1] == f"{grant.id} {grant.id}".encode()
+    assert scenario.published("news")[-1] == f"~{grant.id}".encode()
 
 
 def test_an_execution_remembers_its_newest_leases_only(scenario: Scenario) -> None:

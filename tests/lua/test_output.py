@@ -68,7 +68,7 @@ def test_frames_are_stored_in_order_byte_for_byte(scenario: Scenario) -> None:
     page = read(scenario, grant.id)
     assert (page.state, page.more, page.closed_at) == (b"active", False, "")
     assert page.data == [BYTES, b""]
-    assert scenario.published("news")[-1] == grant.id.encode()
+    assert scenario.published("news")[-1] == f"~{grant.id}".encode()
 
 
 def test_a_repeated_frame_is_stored_once(scenario: Scenario) -> None:

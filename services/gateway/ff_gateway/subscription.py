@@ -21,6 +21,7 @@ from ff_core import keys
 from ff_core.backend import FeedBackend, HintSource
 from ff_core.errors import EngineError, ErrorCode
 from ff_core.event import Event, EventFilter
+from ff_core.news import has_transition
 
 OPEN = Gauge("ff_subscriptions", "Subscriptions open")
 
@@ -194,7 +195,9 @@ class Subscriptions:
                 for one, listener in enumerate(self._listeners):
                     self._source.hints.forget(keys.news_channel(one), listener)
 
-    def _grew(self, partition: int, _message: bytes) -> None:
+    def _grew(self, partition: int, message: bytes) -> None:
+        if not has_transition(message):
+            return
         for reader in self._readers:
             reader.grew(partition)
 

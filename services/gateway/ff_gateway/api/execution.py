@@ -13,6 +13,7 @@ from typing import Any
 from ff_core.backend import EngineBackend
 from ff_core.errors import EngineError, ErrorCode, invalid
 from ff_core.execution import Created, ExecutionRecord, ListQuery, NewExecution
+from ff_core.news import Weight
 from ff_core.state import State
 from ff_core.suspension import SuspensionRecord
 from ff_core.wire import names
@@ -131,14 +132,16 @@ class ExecutionServicer(execution_pb2_grpc.ExecutionServiceServicer):
     async def WatchExecution(
         self, request: pb.WatchExecutionRequest, _context: Any
     ) -> AsyncIterator[pb.WatchExecutionResponse]:
-        async with self._watches.watch(request.execution_id) as news:
+        least = Weight.END if request.only_end else Weight.MINOR
+        async with self._watches.watch(request.execution_id, least) as news:
             shown = None
             while True:
                 message = await self._shown(request.execution_id)
-                if message != shown:
+                is_over = STATES[message.state].is_terminal
+                if is_over or (message != shown and not request.only_end):
                     shown = message
                     yield pb.WatchExecutionResponse(execution=message)
-                if STATES[message.state].is_terminal:
+                if is_over:
                     return
                 await self._watches.next(news)
 

@@ -316,10 +316,12 @@ class ListExecutionsResponse(_message.Message):
     def __init__(self, executions: _Optional[_Iterable[_Union[Execution, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class WatchExecutionRequest(_message.Message):
-    __slots__ = ("execution_id",)
+    __slots__ = ("execution_id", "only_end")
     EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    ONLY_END_FIELD_NUMBER: _ClassVar[int]
     execution_id: str
-    def __init__(self, execution_id: _Optional[str] = ...) -> None: ...
+    only_end: bool
+    def __init__(self, execution_id: _Optional[str] = ..., only_end: _Optional[bool] = ...) -> None: ...
 
 class WatchExecutionResponse(_message.Message):
     __slots__ = ("execution",)

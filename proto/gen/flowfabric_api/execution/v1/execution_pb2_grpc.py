@@ -143,8 +143,9 @@ class ExecutionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchExecution(self, request, context):
-        """Sends the execution now and after each change, and ends after the terminal state. Workers that
-        come and go are no change of it: waiting_for_capable_worker is as of the sending.
+        """Sends the execution now and after each change, and ends after the terminal state; with only_end
+        that alone is sent. Workers that come and go are no change of it: waiting_for_capable_worker is
+        as of the sending.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
