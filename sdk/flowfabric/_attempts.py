@@ -44,6 +44,7 @@ from flowfabric._outcome import (
     clean,
     outcome_of,
 )
+from flowfabric._output import Output
 from flowfabric._output_stream import OutputStream
 from flowfabric._slots import PATIENCE_S, Slots
 from flowfabric._task import Task
@@ -315,7 +316,7 @@ class Attempts:
             if (durable := attempt.context.durable) is not None:
                 outcome = await self._durable_outcome(attempt, durable, outcome)
             if (output := self.output.find(lease)) is not None:
-                await output.flush()
+                outcome = await self._flushed(output, outcome)
             if not attempt.is_lost:
                 self._leases.end(lease, outcome, self._loop.time())
         finally:
@@ -388,6 +389,15 @@ class Attempts:
         except FlowFabricError as error:
             return outcome_of(error)
         return Suspended(durable.suspension)
+
+    async def _flushed(self, output: Output, outcome: Outcome) -> Outcome:
+        """The outcome once the output is stored: no success while some of it was refused unheard."""
+        try:
+            await output.flush()
+        except FlowFabricError as error:
+            if isinstance(outcome, Completed | Suspended):
+                return Failed("output_refused", str(error))
+        return outcome
 
     def _outcome_of(self, attempt: Attempt, error: BaseException) -> Outcome:
         grant = attempt.grant

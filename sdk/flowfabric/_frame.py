@@ -7,6 +7,8 @@ null.
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias, Union
@@ -17,6 +19,7 @@ from flowfabric._execution import FrameClass, FrameKind
 
 # What the engine takes of one patch.
 MAX_NULLS = 32
+MAX_DEPTH = 16
 # Larger changes are sent as they are: each fold writes the whole anew.
 FOLD_BYTES = 16 * 1024
 
@@ -49,7 +52,7 @@ class Frame:
 
 
 def summary_frame(document: Mapping[str, object], *, replace: bool = False) -> Frame:
-    """A frame that patches the summary, or replaces it. Raises ValueError for too many nulls."""
+    """A frame that patches the summary, or replaces it. Raises ValueError if it can be none."""
     frame = _frame(_taken(document, keep_nulls=not replace), replace=replace)
     if len(frame.null_paths) > MAX_NULLS:
         raise ValueError(f"{len(frame.null_paths)} members set to NULL; at most {MAX_NULLS} in one patch")
@@ -77,18 +80,44 @@ def _frame(change: Change, *, replace: bool) -> Frame:
     return Frame(kind, data, FrameClass.SUMMARY, tuple(paths), change)
 
 
-def _taken(document: Mapping[str, object], *, keep_nulls: bool) -> Change:
+def _taken(document: Mapping[str, object], *, keep_nulls: bool, depth: int = 1) -> Change:
+    _check_depth(depth)
     found: Change = {}
     for name, value in document.items():
         if not isinstance(name, str):
             raise TypeError(f"names of a summary are text, not {name!r}")
         if isinstance(value, Mapping):
-            found[name] = _taken(value, keep_nulls=keep_nulls)
+            found[name] = _taken(value, keep_nulls=keep_nulls, depth=depth + 1)
         elif isinstance(value, Null):
             found[name] = value if keep_nulls else REMOVED
         else:
-            found[name] = to_json(value)
+            found[name] = _leaf(value, depth)
     return found
+
+
+def _leaf(value: object, depth: int) -> bytes:
+    """The JSON text of what is no object of a change; it may hold lists, and objects in these."""
+    text = to_json(value)
+    if not (value is None or isinstance(value, bool | str)):
+        _check_depth(depth + _depth(json.loads(text, parse_constant=_number, parse_float=_number)))
+    return text
+
+
+def _number(literal: str) -> float:
+    if not math.isfinite(float(literal)):
+        raise ValueError(f"{literal[:20]} is no number of JSON")
+    return 0.0
+
+
+def _depth(value: object) -> int:
+    if not isinstance(value, dict | list):
+        return 0
+    return 1 + max(map(_depth, value.values() if isinstance(value, dict) else value), default=0)
+
+
+def _check_depth(depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise ValueError(f"a summary is nested {MAX_DEPTH} deep at most")
 
 
 def _text(change: Change, path: str, paths: list[str]) -> Iterator[bytes]:

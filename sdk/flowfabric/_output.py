@@ -23,6 +23,9 @@ WINDOW_BYTES = 1024 * 1024
 # Frames of one message; servers take 4 MiB.
 MESSAGE_BYTES = 512 * 1024
 
+# Changes of the summary given up in turn while nothing is stored, before all output of the lease is.
+MOST_REFUSED = 8
+
 
 class Output:
     """The frames of one lease that are not stored yet.
@@ -45,6 +48,10 @@ class Output:
         self._error: FlowFabricError | None = None
         self._refusal: FlowFabricError | None = None
         """Of a change of the summary, until the next one is told."""
+        self._refused = 0
+        """Changes given up since the last frame was stored."""
+        self._is_told = False
+        """Whether the handler knows that no more output is taken."""
         self._moved = asyncio.Event()
 
     @property
@@ -60,6 +67,7 @@ class Output:
         while self._error is None and self._is_full(len(frame.data)):
             await self._moved.wait()
         if self._error is not None:
+            self._is_told = True
             raise self._error
         if frame.change is not None:
             frame = self._fold(frame)
@@ -68,9 +76,12 @@ class Output:
         self._notify(self)
 
     async def flush(self) -> None:
-        """Waits until every frame is stored or none can be any more."""
+        """Waits until every frame is stored or none can be any more. Raises a refusal nobody was told."""
         while self._frames and self._error is None:
             await self._moved.wait()
+        untold = None if self._is_told else self._error
+        if (refusal := untold or self._refusal) is not None:
+            raise refusal
 
     def take(self) -> pb.StreamOutputRequest | None:
         """The next message, or None when all is sent."""
@@ -99,6 +110,7 @@ class Output:
             self._stored += 1
             self._sent = max(self._sent - 1, 0)
             self._numbered = max(self._numbered - 1, 0)
+            self._refused = 0
         self._tell_waiters()
 
     def rewind(self) -> None:
@@ -114,8 +126,9 @@ class Output:
 
         A change of nothing takes its number, so that the frames behind it keep theirs.
         """
-        if not self._frames or self._frames[0].change is None:
+        if not self._frames or self._frames[0].change is None or self._refused == MOST_REFUSED:
             return False
+        self._refused += 1
         self._bytes -= len(self._frames[0].data)
         self._frames[0] = summary_frame({})
         self._bytes += len(self._frames[0].data)

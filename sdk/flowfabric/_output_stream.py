@@ -21,6 +21,9 @@ from flowfabric_api.worker.v1 import worker_pb2 as pb
 
 logger = logging.getLogger(__name__)
 
+# What is wrong with one frame, and not with the lease.
+REFUSED_CHANGE = ("PAYLOAD_TOO_LARGE", "INVALID_ARGUMENT")
+
 
 class OutputStream:
     """All outputs of a worker."""
@@ -123,7 +126,7 @@ class OutputStream:
             asyncio.get_running_loop().call_later(0.1, self._resend, output)
         elif error.reason == "OUTPUT_GAP" and output.can_resume_after(response.acked_through):
             asyncio.get_running_loop().call_later(0.1, self._resend, output)
-        elif error.reason == "PAYLOAD_TOO_LARGE" and output.refuse_change(error):
+        elif error.reason in REFUSED_CHANGE and output.refuse_change(error):
             logger.warning("summary_refused reason=%s", error)
             self._resend(output)
         else:

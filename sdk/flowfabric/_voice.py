@@ -37,7 +37,7 @@ class Voice:
             LeaseLost: nobody listens any more; stop.
             PayloadTooLarge: the frame is over the engine's limit; cut it up.
         """
-        if cls is FrameClass.SUMMARY:
+        if cls == FrameClass.SUMMARY or kind in (FrameKind.SUMMARY, FrameKind.SUMMARY_REPLACE):
             raise ValueError("the summary changes by summary(...) and summary_replace(...)")
         await self._say(Frame(FrameKind(kind), frame_bytes(data), FrameClass(cls)))
 
@@ -50,6 +50,7 @@ class Voice:
         Raises:
             LeaseLost: nobody listens any more; stop.
             PayloadTooLarge: the patch is too large, or the one before would have made the summary so.
+            ValueError: it is nested deeper than 16, or holds a number that JSON has not, as NaN.
         """
         await self._say(summary_frame(patch))
 

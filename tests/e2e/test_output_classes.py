@@ -51,6 +51,27 @@ async def test_a_handler_says_frames_of_all_classes(client: Client, start_worker
     assert (await client.get(submission.execution_id)).summary_version == summary.version
 
 
+async def test_a_bad_change_of_the_summary_raises_and_costs_no_frame(
+    client: Client, start_worker: StartWorker
+) -> None:
+    @task
+    async def measure(context: Context) -> str:
+        await context.emit("before")
+        try:
+            await context.summary({"speed": float("nan")})
+        except ValueError as error:
+            await context.emit("behind")
+            return str(error)
+        return "never told"
+
+    await start_worker(measure)
+    execution = await until_terminal(client, (await client.submit(measure)).execution_id)
+
+    assert execution.state is State.COMPLETED
+    frames = await client.read_output(execution.execution_id)
+    assert said(frames.frames) == [(DURABLE, b"before"), (DURABLE, b"behind")]
+
+
 async def test_readers_choose_classes_and_kinds(client: Client, start_worker: StartWorker) -> None:
     await start_worker(speak)
     id = (await client.submit(speak)).execution_id

@@ -23,20 +23,28 @@ CHANGES = frozenset({pb.FRAME_KIND_SUMMARY, pb.FRAME_KIND_SUMMARY_REPLACE})
 EXPLICIT_NULL = math.nan
 
 
-def frames(messages: Sequence[worker_pb2.Frame], max_frame_bytes: int) -> list[NewFrame]:
-    """Checks frames: numbers that count up by one, data within the limit, and changes of the summary."""
+def frames(
+    messages: Sequence[worker_pb2.Frame], max_frame_bytes: int
+) -> tuple[list[NewFrame], EngineError | None]:
+    """Checks frames: numbers that count up by one, data within the limit, and changes of the summary.
+
+    Gives those before the first bad one, and what is wrong with that one.
+    """
     found: list[NewFrame] = []
     for message in messages:
-        if len(message.data) > max_frame_bytes:
-            raise EngineError(
-                ErrorCode.PAYLOAD_TOO_LARGE,
-                f"frames.data: {len(message.data)} bytes; at most {max_frame_bytes}",
-                field="frames.data",
-            )
-        if message.number < 1 or (found and message.number != found[-1].number + 1):
-            raise invalid("frames.number", f"{message.number}: counts up by one from 1")
-        found.append(_frame(message))
-    return found
+        try:
+            if len(message.data) > max_frame_bytes:
+                raise EngineError(
+                    ErrorCode.PAYLOAD_TOO_LARGE,
+                    f"frames.data: {len(message.data)} bytes; at most {max_frame_bytes}",
+                    field="frames.data",
+                )
+            if message.number < 1 or (found and message.number != found[-1].number + 1):
+                raise invalid("frames.number", f"{message.number}: counts up by one from 1")
+            found.append(_frame(message))
+        except EngineError as error:
+            return found, error
+    return found, None
 
 
 def _frame(message: worker_pb2.Frame) -> NewFrame:

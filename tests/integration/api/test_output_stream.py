@@ -9,7 +9,7 @@ from flowfabric_api.execution.v1 import execution_pb2 as ex
 from flowfabric_api.output.v1 import output_pb2 as out
 from flowfabric_api.worker.v1 import worker_pb2 as wk
 
-from .door import Door, reason_of
+from .door import Door, Refused, reason_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -58,6 +58,26 @@ async def test_errors_stay_with_their_lease(door: Door) -> None:
     ]  # fmt: skip
     assert [one.lease for one in answers] == [lease for lease, _ in sent]
     await door.ask(wk.CompleteRequest(lease=mine), "Complete")
+
+
+async def test_the_frames_before_a_bad_one_are_stored(door: Door) -> None:
+    lease = await held(door)
+    bad = wk.Frame(kind=out.FRAME_KIND_SUMMARY, data=b'{"speed":NaN}')
+
+    def around(number: int) -> list[wk.Frame]:
+        bad.number = number
+        return [*frames(number - 1), bad, *frames(number + 1)]
+
+    call = door.workers.StreamOutput(iter([wk.StreamOutputRequest(lease=lease, frames=around(2))]))
+    [answer] = [answer async for answer in call]
+    with pytest.raises(Refused, match="INVALID_ARGUMENT"):
+        await door.ask(wk.AppendOutputRequest(lease=lease, frames=around(3)), "AppendOutput")
+
+    assert (answer.acked_through, reason_of(answer.error)) == (1, "INVALID_ARGUMENT")
+    execution_id = lease.split(b":")[0].decode()
+    [page] = await door.ask(out.ReadOutputRequest(execution_id=execution_id), "ReadOutput")
+    assert [frame.number for frame in page.frames] == [1, 2]
+    await door.ask(wk.CompleteRequest(lease=lease), "Complete")
 
 
 async def test_a_gap_says_from_where_to_go_on(door: Door) -> None:

@@ -101,7 +101,22 @@ def test_what_no_patch_can_be_is_refused_at_once() -> None:
         summary_frame({1: 2})  # type: ignore[dict-item]
 
 
-def test_large_patches_are_not_folded() -> None:
-    large = summary_frame({"a": "x" * 16_000})
+def deep(levels: int, leaf: Any) -> Any:
+    for level in range(levels):
+        leaf = {"a": leaf} if level % 2 else [leaf]
+    return {"a": leaf}
 
-    assert folded(large, summary_frame({"b": "x" * 500})) is None
+
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), float("-inf"), [1.5, [float("inf")]], deep(14, []), deep(13, {"b": [1]}), deep(5000, 1)],
+)
+@pytest.mark.parametrize("replace", [False, True])
+def test_what_the_engine_would_refuse_is_refused_at_once(value: Any, replace: bool) -> None:
+    with pytest.raises((ValueError, RecursionError)):
+        summary_frame({"a": value}, replace=replace)
+
+
+@pytest.mark.parametrize("value", [1e300, 10**400, deep(13, []), deep(12, {"b": 1}), ["NaN"], "Infinity"])
+def test_what_the_engine_takes_is_taken(value: Any) -> None:
+    assert json.loads(summary_frame({"a": value}).data) == {"a": value}

@@ -113,7 +113,7 @@ async def test_a_failed_output_lets_everybody_go_and_takes_no_more(output: Outpu
 
     with pytest.raises(LeaseLost):
         await waiting
-    await flush
+    await flush  # the one who waited was told
     with pytest.raises(LeaseLost):
         await output.emit(frame(b"x"))
     assert output.take() is None

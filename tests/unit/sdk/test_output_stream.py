@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from google.rpc import code_pb2
 
-from flowfabric import Context, EngineError, PayloadTooLarge, task
+from flowfabric import Context, EngineError, FrameKind, PayloadTooLarge, task
 
 from .fake_gateway import FakeGateway, status
 from .work import Start
@@ -231,3 +231,59 @@ async def test_a_summary_that_grew_too_large_is_told_to_the_next_change_and_stop
     assert [(frame.number, frame.data) for frame in again] == [(1, b"{}"), (2, b"behind it")]
     assert (last.number, last.data) == (3, b'{"b":2}')
     assert (await session.outcome()).completed.result == b'"told once"'
+
+
+@pytest.mark.parametrize("reason", ["PAYLOAD_TOO_LARGE", "INVALID_ARGUMENT"])
+async def test_a_last_change_that_is_refused_is_no_success(
+    gateway: FakeGateway, start: Start, reason: str
+) -> None:
+    @task
+    async def talk(context: Context) -> None:
+        await context.emit(b"before")
+        await context.summary({"a": "bad"})
+        await context.emit(b"behind")
+
+    _, session = await start(talk)
+    await session.grant(b"L", 1, kind="talk")
+    output = await gateway.worker.outputs.get()
+    await output.frames(3)
+
+    await output.refuse(b"L", status(code_pb2.INVALID_ARGUMENT, reason), through=1)
+    again = await output.frames(2)
+    await output.acknowledge(b"L", 3)
+
+    assert [(frame.number, frame.data) for frame in again] == [(2, b"{}"), (3, b"behind")]
+    failure = (await session.outcome()).failed
+    assert failure.type == "output_refused"
+    assert reason in failure.message
+
+
+async def test_output_that_is_refused_unheard_is_no_success(gateway: FakeGateway, start: Start) -> None:
+    @task
+    async def talk(context: Context) -> None:
+        await context.emit(b"1")
+
+    _, session = await start(talk)
+    await session.grant(b"L", 1, kind="talk")
+    output = await gateway.worker.outputs.get()
+    await output.frames(1)
+
+    await output.refuse(b"L", status(code_pb2.INVALID_ARGUMENT, "INVALID_ARGUMENT"))
+
+    assert (await session.outcome()).failed.type == "output_refused"
+
+
+async def test_a_change_of_the_summary_is_no_frame_of_another_class(start: Start) -> None:
+    refused = asyncio.get_running_loop().create_future()
+
+    @task
+    async def talk(context: Context) -> None:
+        try:
+            await context.emit({}, FrameKind.SUMMARY)
+        except ValueError as error:
+            refused.set_result(str(error))
+
+    _, session = await start(talk)
+    await session.grant(b"L", 1, kind="talk")
+
+    assert "summary(...)" in await refused

@@ -70,21 +70,33 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
             yield answer
 
     async def AppendOutput(self, request: pb.AppendOutputRequest, _context: Any) -> pb.StreamOutputResponse:
-        checked = output.frames(request.frames, self._policy.max_output_frame_bytes)
-        appended = await self._backend.output_append(request.lease, checked)
+        appended, refusal = await self._append_good(request)
         if appended.error is not None:
             raise _refusal(appended.error, "lease", f"stored up to {appended.through}")
+        if refusal is not None:
+            raise refusal
         return _appended(request.lease, appended)
 
     async def _append(self, request: pb.StreamOutputRequest) -> pb.StreamOutputResponse:
         try:
-            checked = output.frames(request.frames, self._policy.max_output_frame_bytes)
-            appended = await self._backend.output_append(request.lease, checked)
+            appended, refusal = await self._append_good(request)
         except EngineError as error:
             if error.code.retryable:
                 raise
             return pb.StreamOutputResponse(lease=request.lease, error=status_of(error))
-        return _appended(request.lease, appended)
+        reply = _appended(request.lease, appended)
+        if refusal is not None and appended.error is None:
+            reply.error.CopyFrom(status_of(refusal))
+        return reply
+
+    async def _append_good(
+        self, request: pb.StreamOutputRequest | pb.AppendOutputRequest
+    ) -> tuple[Appended, EngineError | None]:
+        """Stores the frames before the first bad one, and says what is wrong with that."""
+        good, refusal = output.frames(request.frames, self._policy.max_output_frame_bytes)
+        if refusal is not None and not good:
+            return Appended(0, None), refusal
+        return await self._backend.output_append(request.lease, good), refusal
 
     async def Claim(self, request: pb.ClaimRequest, _context: Any) -> pb.ClaimResponse:
         names.identifier(request.worker_id, "worker_id")

@@ -13,6 +13,14 @@ from ff_core.wire import output as wire
 from flowfabric_api.output.v1 import output_pb2
 from flowfabric_api.worker.v1 import worker_pb2 as pb
 
+
+def checked(messages: list[pb.Frame], limit: int) -> list[NewFrame]:
+    found, error = wire.frames(messages, limit)
+    if error is not None:
+        raise error
+    return found
+
+
 PATCH, REPLACE = output_pb2.FRAME_KIND_SUMMARY, output_pb2.FRAME_KIND_SUMMARY_REPLACE
 
 
@@ -23,23 +31,33 @@ def refusal(error: pytest.ExceptionInfo[EngineError]) -> tuple[str, str]:
 @pytest.mark.parametrize("numbers", [[0], [-1], [1, 1], [1, 3], [2, 1]])
 def test_frames_that_do_not_count_up_are_refused(numbers: list[int]) -> None:
     with pytest.raises(EngineError) as refused:
-        wire.frames([pb.Frame(number=number) for number in numbers], 10)
+        checked([pb.Frame(number=number) for number in numbers], 10)
 
     assert refusal(refused) == ("INVALID_ARGUMENT", "frames.number")
 
 
 def test_a_frame_over_the_limit_is_refused() -> None:
-    assert wire.frames([pb.Frame(number=5, data=b"x" * 10)], 10)[0].data == b"x" * 10
+    assert checked([pb.Frame(number=5, data=b"x" * 10)], 10)[0].data == b"x" * 10
 
     with pytest.raises(EngineError) as refused:
-        wire.frames([pb.Frame(number=1, data=b"x" * 11)], 10)
+        checked([pb.Frame(number=1, data=b"x" * 11)], 10)
 
     assert refusal(refused) == ("PAYLOAD_TOO_LARGE", "frames.data")
 
 
+def test_the_frames_before_a_bad_one_are_good() -> None:
+    bad = pb.Frame(number=3, kind=PATCH, data=b'{"a":NaN}')
+
+    good, error = wire.frames([pb.Frame(number=1), pb.Frame(number=2), bad, pb.Frame(number=4)], 100)
+
+    assert [one.number for one in good] == [1, 2]
+    assert error is not None
+    assert error.field == "frames.data"
+
+
 def frame(**fields: Any) -> NewFrame:
-    [checked] = wire.frames([pb.Frame(number=1, **fields)], 100_000)
-    return checked
+    [found] = checked([pb.Frame(number=1, **fields)], 100_000)
+    return found
 
 
 def test_a_frame_without_a_class_is_durable_and_a_change_of_the_summary_is_its_own() -> None:
