@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ff_core.journal import JournalLimits
 from ff_core.signal import StoredSignal
 from ff_core.waitpoint import NewWaitpoint, WaitpointRecord
 
@@ -24,6 +25,7 @@ class SuspensionLimits:
     waitpoint_ttl_ms: int = 30 * 86_400_000
     """When a waitpoint does not say."""
     max_suspension_ms: int = LONGEST_MS
+    journal: JournalLimits = field(default_factory=JournalLimits)
 
 
 @dataclass(slots=True)
@@ -53,6 +55,8 @@ class SuspendSpec:
     fingerprint: str
     longest_ms: int = LONGEST_MS
     """Most that may be left, by Valkey's clock, until a point in time that a wait names."""
+    journal: JournalLimits = field(default_factory=JournalLimits)
+    """What the entries of its waits must fit in."""
 
     def document(self) -> str:
         """The form that suspension.lua takes; what is not set is left out."""
@@ -83,6 +87,8 @@ class SuspendSpec:
                 "requested_by": self.requested_by,
                 "fingerprint": self.fingerprint,
                 "longest_ms": self.longest_ms,
+                "most_entries": self.journal.max_entries,
+                "most_bytes": self.journal.max_bytes,
                 "waitpoints": waitpoints,
                 "waits": waits,
             },

@@ -170,6 +170,13 @@ do
     return replies
   end
 
+  -- Whether so many more entries are within the limits: numbers, or nil for none.
+  function ff.journal_takes(x, more, most_entries, most_bytes)
+    local totals = totals_of(x.steps and redis.call('HGET', ff.key(x.prefix, 'journal', x.id), '') or nil)
+    return more == 0
+      or (totals.entries + more <= (most_entries or math.huge) and totals.bytes < (most_bytes or math.huge))
+  end
+
   -- The headers of entries by key, as tables; none for those that are not there.
   function ff.journal_headers(x, wanted)
     local headers = {}
@@ -182,7 +189,7 @@ do
   end
 
   -- Writes an entry on behalf of the engine: `header` is a table of the fields above, without the engine's. An entry
-  -- that is final stays as it is; limits are for callers.
+  -- that is final stays as it is. For limits the caller has asked `journal_takes`.
   function ff.journal_entry(x, key, header, data, is_final)
     local journal, now = ff.key(x.prefix, 'journal', x.id), ff.now_ms()
     local found = redis.call('HMGET', journal, key, '')

@@ -148,7 +148,7 @@ do
   --       {OK, suspended | resumed, JSON of the suspension's number and its waitpoints, or "" when a repeat came too
   --       late} or {code, what is wrong}; a code that is not of leases leaves the lease in force
   -- codes EXECUTION_NOT_FOUND LEASE_STALE LEASE_EXPIRED LEASE_REVOKED INVALID_ARGUMENT WAITPOINTS_FULL
-  --       STEP_MISMATCH
+  --       STEP_MISMATCH JOURNAL_FULL
   local function lease_finish(keys, args)
     local prefix, now, replies, at = ff.prefix(keys[1]), ff.now_ms(), {}, 1
     local leases = {}

@@ -169,9 +169,10 @@ do
     }
   end
 
-  -- Whether the journal entries that waits name are theirs. Gives nil, or a code and what is wrong.
-  local function check_entries(x, waits)
-    local wanted, place_of = {}, {}
+  -- Whether the journal entries that waits name are theirs, or there is room for them. Gives nil, or a code and what is
+  -- wrong.
+  local function check_entries(x, waits, spec)
+    local wanted, place_of, known = {}, {}, 0
     for i, wait in ipairs(waits) do
       if wait.entry ~= '' and place_of[wait.entry] then
         return 'INVALID_ARGUMENT', 'waits[' .. i - 1 .. '].entry: another wait has it too'
@@ -185,6 +186,10 @@ do
         local at = 'waits[' .. place_of[key] - 1 .. '].entry: '
         return 'STEP_MISMATCH', at .. key .. ' was recorded as ' .. header.k .. ' ' .. header.n
       end
+      known = known + 1
+    end
+    if not ff.journal_takes(x, #wanted - known, tonumber(spec.most_entries), tonumber(spec.most_bytes)) then
+      return 'JOURNAL_FULL', 'the journal has no room for the entries of the waits'
     end
   end
 
@@ -212,7 +217,7 @@ do
         return nil, 'INVALID_ARGUMENT', 'waits[' .. i - 1 .. '].' .. problem
       end
     end
-    local code, detail = check_entries(x, waits)
+    local code, detail = check_entries(x, waits, spec)
     if code then
       return nil, code, detail
     end

@@ -107,6 +107,7 @@ def suspend_spec(
         ),
         fingerprint=hashlib.sha256(content).hexdigest()[:32],
         longest_ms=limits.max_suspension_ms,
+        journal=limits.journal,
     )
 
 

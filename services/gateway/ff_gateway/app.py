@@ -62,6 +62,9 @@ class Gateway:
         self.gateway_id = settings.replica_id or ids.new_process_id("gateway")
         self.backend = backend
         self.supervisor = Supervisor()
+        journal = JournalLimits(
+            settings.max_journal_entries, settings.max_journal_bytes, settings.max_payload_bytes
+        )
         policy = Policy(
             lease_ttl_ms=settings.lease_ttl_ms,
             worker_ttl_ms=settings.worker_ttl_ms,
@@ -75,10 +78,8 @@ class Gateway:
                 settings.max_signals_bytes,
                 settings.signal_idempotency_ttl_ms,
             ),
-            suspensions=SuspensionLimits(settings.waitpoint_ttl_ms, settings.max_suspension_ms),
-            journal=JournalLimits(
-                settings.max_journal_entries, settings.max_journal_bytes, settings.max_payload_bytes
-            ),
+            suspensions=SuspensionLimits(settings.waitpoint_ttl_ms, settings.max_suspension_ms, journal),
+            journal=journal,
             max_summary_bytes=settings.max_summary_bytes,
         )
         token = settings.api_token.get_secret_value()

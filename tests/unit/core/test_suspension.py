@@ -52,6 +52,8 @@ def test_a_spec_leaves_out_what_is_not_set() -> None:
         "requested_by": "worker-1",
         "fingerprint": "f",
         "longest_ms": 90_000,
+        "most_entries": 10_000,
+        "most_bytes": 16 << 20,
         "waitpoints": [
             {"name": "approval", "uses": "single", "recipient": "alice", "ttl_ms": 1000},
             {"name": "old", "number": 4, "uses": "multi", "recipient": "", "ttl_ms": 0},
