@@ -36,7 +36,7 @@ from flowfabric._execution import (
     Submission,
     Summary,
 )
-from flowfabric._feed import feed
+from flowfabric._feed import feed, is_break
 from flowfabric._operator import LaneInfo, WorkerInfo
 from flowfabric._suspend_client import SuspendClient
 from flowfabric._task import Task
@@ -213,8 +213,10 @@ class Client(SuspendClient):
                     yield execution
                 last = execution
 
-    async def _changes(self, execution_id: str) -> AsyncGenerator[pb.Execution, None]:
-        request = pb.WatchExecutionRequest(execution_id=execution_id)
+    async def _changes(
+        self, execution_id: str, *, only_end: bool = False
+    ) -> AsyncGenerator[pb.Execution, None]:
+        request = pb.WatchExecutionRequest(execution_id=execution_id, only_end=only_end)
         async with aclosing(
             feed(lambda: self._doors.executions.WatchExecution(request, metadata=self._doors.metadata))
         ) as responses:
@@ -257,11 +259,20 @@ class Client(SuspendClient):
         return bytes(answer.data)
 
     async def _final(self, execution_id: str) -> Execution:
-        async with aclosing(self._changes(execution_id)) as changes:
-            async for message in changes:
-                if _wire.state_from(message.state).is_terminal:
-                    return _wire.execution_from(message)
-        raise AssertionError("unreachable: a watch ends with a terminal state or an error")
+        while True:
+            try:
+                async with aclosing(self._changes(execution_id, only_end=True)) as changes:
+                    async for message in changes:
+                        if _wire.state_from(message.state).is_terminal:
+                            return _wire.execution_from(message)
+            except EngineError as error:
+                if not is_break(error):
+                    raise
+            # What says nothing before the end may break many times until then. It is given up only when the
+            # engine does not answer otherwise either.
+            execution = await self.get(execution_id)
+            if execution.state.is_terminal:
+                return execution
 
     async def read_output(
         self,

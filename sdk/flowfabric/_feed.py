@@ -9,10 +9,15 @@ from typing import Any
 import grpc
 
 from flowfabric._channel import TRIES, Pause
-from flowfabric._errors import error_from_call
+from flowfabric._errors import EngineError, error_from_call
 
 # What a stream ends with when its gateway goes: the connection breaks, or the server cancels the call.
 BREAKS = frozenset({"UNAVAILABLE", "CANCELLED"})
+
+
+def is_break(error: EngineError) -> bool:
+    """Whether a stream that ended with this may go on where it is opened again."""
+    return error.retryable or error.reason in BREAKS
 
 
 async def feed(open_stream: Callable[[], Any]) -> AsyncGenerator[Any, None]:
@@ -34,7 +39,7 @@ async def feed(open_stream: Callable[[], Any]) -> AsyncGenerator[Any, None]:
         except grpc.aio.AioRpcError as failure:
             error = error_from_call(failure)
             tries_left -= 1
-            if not tries_left or not (error.retryable or error.reason in BREAKS):
+            if not tries_left or not is_break(error):
                 raise error from None
             retry_after = error.retry_after
         finally:

@@ -9,6 +9,7 @@ import pytest
 
 from ff_core import keys
 from ff_core.errors import EngineError
+from ff_core.news import Weight
 from ff_gateway.watch import Watches
 from flowfabric.testing import AnyValkey
 
@@ -29,6 +30,21 @@ async def test_who_watches_an_execution_is_woken_by_its_own_news_only(engine: En
         await engine.backend.execution_cancel([other], "", 0)
         await watches.next(third)
         assert not first.is_set()
+
+
+async def test_who_waits_for_the_end_sleeps_until_then(engine: Engine) -> None:
+    await listening(engine.backend)
+    watches = Watches(engine.backend, 10)
+    one = await engine.create()
+    async with watches.watch(one) as every, watches.watch(one, Weight.END) as end:
+        [grant] = await engine.claim()
+        await watches.next(every)
+        await engine.backend.lease_progress([(grant.lease, 50, "half")])
+        await watches.next(every)
+        assert not end.is_set()
+
+        await engine.complete(grant.lease)
+        await watches.next(end)
 
 
 async def test_one_call_wakes_all_whose_executions_it_changed(engine: Engine) -> None:

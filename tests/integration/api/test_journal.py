@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from flowfabric_api.execution.v1 import execution_pb2 as ex
@@ -264,6 +266,25 @@ async def test_a_watch_sees_each_step_when_it_is_recorded(door: Door, stream: St
         assert [one.key for one in seen.steps] == ["1", "2"][:number]
 
     watch.cancel()
+
+
+async def test_a_watch_of_the_end_alone_is_sent_one_message(door: Door, stream: Stream) -> None:
+    grant = await granted(door, stream, "only-end")
+    asked = ex.WatchExecutionRequest(execution_id=grant.execution_id, only_end=True)
+    every = door.executions.WatchExecution(ex.WatchExecutionRequest(execution_id=grant.execution_id))
+    await every.read()
+    ending = asyncio.ensure_future(door.ask(asked, "WatchExecution"))
+
+    await stream.say(journal=[write(grant.lease, 1, step("1"))])
+    while (await every.read()).execution.steps_total < 1:
+        pass
+    await door.ask(wk.CompleteRequest(lease=grant.lease), "Complete")
+
+    [answer] = await ending
+    assert (answer.execution.state, answer.execution.steps_total) == (ex.PUBLIC_STATE_COMPLETED, 1)
+    [again] = await door.ask(asked, "WatchExecution")
+    assert again == answer
+    every.cancel()
 
 
 @pytest.mark.parametrize(

@@ -379,6 +379,41 @@ async def test_result_of_what_did_not_complete_raises_how_it_ended(
     assert raised.value.execution.execution_id == "x"
 
 
+async def test_who_waits_for_a_result_asks_for_nothing_but_the_end(
+    gateway: FakeGateway, client: Client
+) -> None:
+    gateway.client.script["WatchExecution"] = [[change(pb.PUBLIC_STATE_COMPLETED)]] * 2
+    gateway.client.script["GetResult"] = [pb.GetResultResponse(data=b"1")]
+
+    assert await client.result("x", int) == 1
+    assert [execution.state async for execution in client.watch("x")] == [State.COMPLETED]
+
+    assert [request.only_end for request in gateway.client.requests("WatchExecution")] == [True, False]
+
+
+async def test_a_silent_wait_outlives_any_number_of_gateways(gateway: FakeGateway, client: Client) -> None:
+    gateway.client.script["WatchExecution"] = [[AWAY]] * 50 + [[change(pb.PUBLIC_STATE_COMPLETED)]]
+    gateway.client.script["GetExecution"] = [execution(pb.PUBLIC_STATE_ACTIVE)] * 50
+    gateway.client.script["GetResult"] = [pb.GetResultResponse(data=b"1")]
+
+    assert await client.result("x", int) == 1
+
+
+async def test_a_wait_for_an_engine_that_is_gone_is_given_up(gateway: FakeGateway, client: Client) -> None:
+    gateway.client.script["WatchExecution"] = [[AWAY]] * 100
+    gateway.client.script["GetExecution"] = [AWAY] * 100
+
+    with pytest.raises(Unavailable):
+        await client.result("x")
+
+
+async def test_a_wait_for_nothing_is_an_error_at_once(gateway: FakeGateway, client: Client) -> None:
+    gateway.client.script["WatchExecution"] = [[status(code_pb2.NOT_FOUND, "EXECUTION_NOT_FOUND")]]
+
+    with pytest.raises(NotFound):
+        await client.result("x")
+
+
 NOT_READY = status(code_pb2.FAILED_PRECONDITION, "RESULT_NOT_READY")
 
 

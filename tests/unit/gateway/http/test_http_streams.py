@@ -154,6 +154,14 @@ async def test_last_event_id_is_ignored_where_the_request_has_no_after(client, e
     assert (await client.get(WATCH, headers={"Last-Event-ID": "5-0"})).status == 200
 
 
+async def test_a_watch_of_the_end_alone_is_asked_for_in_the_query(client, engine):
+    engine.streams["WatchExecution"] = Tail(pb.WatchExecutionResponse())
+
+    await client.get(f"{WATCH}?only_end=true")
+
+    assert engine.request == pb.WatchExecutionRequest(execution_id="1-a", only_end=True)
+
+
 async def test_an_error_before_the_first_message_has_its_status(client, engine):
     engine.streams["TailOutput"] = Tail(error=EngineError(ErrorCode.EXECUTION_NOT_FOUND))
 
