@@ -313,6 +313,8 @@ class Attempts:
         began_at = self._loop.time()
         try:
             outcome = await self._outcome(attempt)
+            if attempt.grant.journal and attempt.context.durable is None and isinstance(outcome, Completed):
+                attempt.context.durable = Durable(attempt.grant, self, self._loop, attempt.runner)
             if (durable := attempt.context.durable) is not None:
                 outcome = await self._durable_outcome(attempt, durable, outcome)
             if (output := self.output.find(lease)) is not None:
@@ -378,6 +380,8 @@ class Attempts:
         await durable.close()
         if attempt.stop_requested:
             return outcome
+        if isinstance(outcome, Completed):
+            durable.check_end()
         if durable.mismatch is not None:
             return outcome_of(durable.mismatch)
         if durable.suspension is None:

@@ -154,6 +154,11 @@ class Durable:
         self._named: set[str] = set()
         self._progressed: set[str] = set()
         """Scopes that have done something new."""
+        self._is_told = False
+        """It knows what no run before it knew, or may have heard it in another order."""
+        self._reached: set[str] = set()
+        """Keys of its calls."""
+        self._runner = runner
         self._failures: dict[str, tuple[str, pb.Entry]] = {}
         """Failed steps that are not recorded, with their scopes."""
         self._loose: set[asyncio.Future[None]] = set()
@@ -199,6 +204,7 @@ class Durable:
             position, scope = self._key(name, key), "" if at_root else self._positions.scope()
             fingerprint = ""
         self._record_failures(scope)
+        self._reached.add(position)
         call = Call(position, scope, kind, name, fingerprint, self.journal.find(position), False)
         if call.entry is not None:
             self._compare(call, call.entry)
@@ -230,6 +236,39 @@ class Durable:
         self.mismatch = StepMismatch("STEP_MISMATCH", f"{message}; {advice}")
         raise self.mismatch
 
+    def find_again(self, entry: pb.Entry) -> None:
+        """Goes on with what an earlier run recorded.
+
+        A task beside the handler's own may have waited for it while the handler went on. Now it is there at
+        once, and what the handler does when it is the first of several is another matter.
+        """
+        takes_long = entry.kind in WAITS or entry.runs > 1
+        if takes_long and asyncio.current_task(self.loop) is not self._runner:
+            self._is_told = True
+
+    def check_end(self) -> None:
+        """The handler has returned. Notes a mismatch when it did not come to calls that are recorded.
+
+        Only those of its own task are evidence, and only if all that this run was told had been recorded
+        before them: branches may be dropped for what came later.
+        """
+        if self._is_told or self._failures or self.mismatch is not None or self.suspension is not None:
+            return
+        places = {entry.key: place for place, entry in enumerate(self.journal.entries)}
+        left = [
+            entry
+            for entry in self.journal.entries
+            if entry.state in FINAL and entry.key.isdigit() and entry.key not in self._reached
+        ]
+        last = max((places[key] for key in self._reached if key in places), default=-1)
+        if left and last < min(places[entry.key] for entry in left):
+            first = min(left, key=lambda entry: int(entry.key))
+            self.mismatch = StepMismatch(
+                "STEP_MISMATCH",
+                f"the handler returned before step {first.key}, {KINDS.get(first.kind)} {first.name!r}, "
+                "which was recorded; to end it there, replay the execution without its journal",
+            )
+
     def _is_uncertain(self, call: Call) -> bool:
         if call.entry is not None:
             return call.entry.state == pb.ENTRY_STATE_RUNNING and call.entry.data != RAISED
@@ -242,6 +281,7 @@ class Durable:
         """Records what came of a call, and waits until that is durable."""
         self._check_size(entry)
         self._progressed.add(call.scope)
+        self._is_told = True
         try:
             await self.journal.record(entry)
         except StepMismatch as error:
@@ -251,6 +291,7 @@ class Durable:
     def record_loosely(self, call: Call, entry: pb.Entry) -> None:
         """Records what nothing depends on before the next step, or the end of the run."""
         self._progressed.add(call.scope)
+        self._is_told = True
         self._record_loosely(entry)
 
     def _record_loosely(self, entry: pb.Entry) -> None:
@@ -311,6 +352,9 @@ class Durable:
         self._busy += 1
         try:
             yield
+        except asyncio.CancelledError:
+            self._is_told = True  # by a clock of the handler's own, or by another task
+            raise
         finally:
             self._busy -= 1
             if not self._busy and self._parked:
@@ -322,6 +366,7 @@ class Durable:
         task = asyncio.current_task(self.loop)
         assert task is not None
         self._steps.add(task)
+        self._is_told = True
         token = IN_STEP.set(name)
         try:
             yield

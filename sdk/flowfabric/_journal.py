@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from flowfabric._errors import FlowFabricError
@@ -56,6 +56,11 @@ class Journal:
         self._unanswered: dict[int, Write] = {}
         self._last = 0
         self._error: FlowFabricError | None = None
+
+    @property
+    def entries(self) -> Collection[pb.Entry]:
+        """All, in the order of first writing."""
+        return self._entries.values()
 
     def find(self, key: str) -> pb.Entry | None:
         """The entry of a key."""

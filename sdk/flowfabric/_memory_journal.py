@@ -11,6 +11,7 @@ from typing import Any
 
 from flowfabric import _codec, _wire
 from flowfabric._context import Context
+from flowfabric._durable import Durable
 from flowfabric._errors import LeaseLost
 from flowfabric._execution import Step
 from flowfabric._frame import Frame
@@ -108,6 +109,9 @@ class MemoryJournal:
         self.recovered = False
         try:
             await asyncio.wait((self._runner,))
+            if not self._runner.cancelled() and self._runner.exception() is None:
+                context.durable = context.durable or Durable(grant, self, loop, self._runner)
+                context.durable.check_end()
         finally:
             self._runner.cancel()
             if context.durable is not None:

@@ -15,6 +15,7 @@ from flowfabric_api.suspension.v1 import suspension_pb2 as suspension_pb
 async def sleep(durable: Durable, call: Call, seconds: float, until: datetime | None) -> None:
     """Sleeps what is left of the time."""
     if call.final is not None:
+        durable.find_again(call.final)
         await sleep_on(durable, call.final)
     elif call.entry is None and seconds <= durable.host.short_wait:
         record_sleep(durable, call, seconds)

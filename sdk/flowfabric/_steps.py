@@ -195,6 +195,7 @@ async def run_step(durable: Durable, call: Call, work: Work) -> Any:
     """What the step returned, now or in an earlier run."""
     as_type = return_type(work.function) if work.as_type is None else work.as_type
     if call.final is not None:
+        durable.find_again(call.final)
         return replayed(call, call.final, as_type)
     runs = 0 if call.entry is None else call.entry.runs
     pause = durable.journal.find(f"{call.key}~{runs}")

@@ -142,6 +142,7 @@ async def wait_for(
 ) -> Resumed:
     """The signals that satisfied the condition, in an earlier run; else parks."""
     if call.final is not None:
+        durable.find_again(call.final)
         return resumed_from(call.final)
     condition.put(wait.condition, call.name)
     if call.entry is not None and call.entry.HasField("due_time"):

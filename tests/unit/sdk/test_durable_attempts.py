@@ -212,6 +212,18 @@ async def test_a_mismatch_that_the_engine_finds_fails_the_execution(start: Start
     assert (failed.type, failed.message, failed.non_retryable) == ("STEP_MISMATCH", "step 1 is another", True)
 
 
+async def test_a_handler_that_makes_no_recorded_call_any_more_fails_the_execution(start: Start) -> None:
+    @task
+    async def none(context: Context) -> str:
+        return "short"
+
+    _, session = await start(none)
+    await session.grant(L, 1, kind="none", journal=[recorded("1", "a", b'"old"')])
+    failed = (await session.outcome()).failed
+    assert (failed.type, failed.non_retryable) == ("STEP_MISMATCH", True)
+    assert "before step 1, step 'a'" in failed.message
+
+
 async def test_a_full_journal_fails_the_execution(start: Start) -> None:
     @task
     async def one(context: Context) -> None:

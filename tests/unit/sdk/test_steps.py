@@ -364,6 +364,128 @@ async def test_a_wait_where_a_step_was_is_a_mismatch(ledger: Ledger) -> None:
     assert "is sleep 'sleep' now, but step 'a' was recorded" in run.failure.message
 
 
+@pytest.mark.parametrize("left", [0, 1, 2])
+async def test_a_handler_that_returns_before_a_recorded_step_is_a_mismatch_that_names_it(
+    ledger: Ledger, left: int
+) -> None:
+    steps = 3
+
+    @task
+    async def handler(context: Context) -> str:
+        for name in ("a", "b", "c")[:steps]:
+            await context.step(name, ledger.write, name)
+        if steps == 3:
+            await context.sleep(60)
+        return "ended"
+
+    memory = MemoryJournal(handler)
+    assert (await memory.run()).ending == "suspended"
+    memory.time_out("sleep")
+    steps = left
+    run = await memory.run()
+    assert run.failure is not None
+    assert (run.failure.type, run.failure.non_retryable) == ("STEP_MISMATCH", True)
+    assert f"before step {left + 1}, step {'abc'[left]!r}" in run.failure.message
+    steps = 3
+    assert (await memory.run()).result == "ended"
+
+
+async def test_steps_side_by_side_before_those_that_vanished_hide_nothing(ledger: Ledger) -> None:
+    is_short = False
+
+    @task
+    async def handler(context: Context) -> None:
+        await asyncio.gather(*(context.step(name, ledger.write, name) for name in "ab"))
+        if not is_short:
+            await context.step("c", ledger.write, "c")
+
+    memory = MemoryJournal(handler)
+    await memory.run()
+    is_short = True
+    run = await memory.run()
+    assert run.failure is not None
+    assert "before step 3, step 'c'" in run.failure.message
+
+
+async def test_a_handler_that_ends_early_for_what_came_later_is_no_mismatch(ledger: Ledger) -> None:
+    @task
+    async def handler(context: Context) -> str:
+        stop = asyncio.ensure_future(context.wait_for("stop"))
+        while True:
+            message = asyncio.ensure_future(context.wait_for("message"))
+            done, _ = await asyncio.wait((stop, message), return_when=asyncio.FIRST_COMPLETED)
+            if stop in done:
+                return "stopped"
+            await context.step("handle", ledger.write, "message")
+
+    memory = MemoryJournal(handler)
+    for _ in range(2):
+        assert (await memory.run()).waits == ("stop", "message")
+        memory.satisfy("message")
+    await memory.run()
+    memory.satisfy("stop")
+    assert (await memory.run()).result == "stopped"
+    assert len(ledger.lines) == 2
+
+
+async def test_a_branch_that_was_dropped_is_no_mismatch(ledger: Ledger) -> None:
+    @task
+    async def handler(context: Context) -> str:
+        async def work() -> str:
+            for name in "abc":
+                await context.step(name, ledger.write, name)
+                await context.sleep(60)
+            return "worked"
+
+        async def late() -> str:
+            await context.wait_for("late")
+            return "late"
+
+        branches = [asyncio.create_task(late()), asyncio.create_task(work())]
+        done, pending = await asyncio.wait(branches, return_when=asyncio.FIRST_COMPLETED)
+        for each in pending:
+            each.cancel()
+        return done.pop().result()
+
+    memory = MemoryJournal(handler)
+    await memory.run()
+    memory.time_out("sleep")
+    assert (await memory.run()).waits == ("late", "sleep")
+    memory.satisfy("late")
+    assert (await memory.run()).result == "late"
+
+
+async def test_keys_that_this_run_has_no_use_for_are_no_mismatch(ledger: Ledger) -> None:
+    items = ["a", "b"]
+
+    @task
+    async def handler(context: Context) -> int:
+        for item in items:
+            await context.step("item", ledger.write, item, key=item)
+        return len(items)
+
+    memory = MemoryJournal(handler)
+    await memory.run()
+    items.pop()
+    assert (await memory.run()).result == 1
+
+
+async def test_a_handler_that_does_something_new_before_it_ends_early_is_no_mismatch(ledger: Ledger) -> None:
+    is_found = False
+
+    @task
+    async def handler(context: Context) -> str:
+        if is_found:  # of what a replay runs again
+            return str(await context.step("look", ledger.write, "look", key="look"))
+        await context.step("a", ledger.write, "a")
+        return "went on"
+
+    memory = MemoryJournal(handler)
+    await memory.run()
+    is_found = True
+    assert (await memory.run()).result == "did look"
+
+
 async def test_a_step_in_a_step_is_refused(ledger: Ledger) -> None:
     @task
     async def handler(context: Context) -> None:
