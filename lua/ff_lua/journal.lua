@@ -17,6 +17,7 @@ do
     if not x.confirmed then
       x.confirmed = true
       ff.place(x, 'leased', x.expires_at)
+      ff.event(x, 'confirmed', x.worker)
     end
   end
 

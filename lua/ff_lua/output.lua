@@ -148,11 +148,7 @@ do
       if summary_id then
         ff.save_summary(x, summary, summary_id)
       end
-      -- What has said something has begun: given back now, the attempt would be numbered like the next.
-      if not x.confirmed then
-        x.confirmed = true
-        ff.place(x, 'leased', x.expires_at)
-      end
+      ff.confirm(x)
       x.frame_number = last
       x.output_frames = (x.output_frames or 0) + last - before
       ff.save(x)

@@ -153,6 +153,7 @@ def test_the_first_record_confirms_a_grant_and_later_ones_leave_the_core_alone(s
 
     assert scenario.core(id)["confirmed"] is True
     assert scenario.score("leased", id) == scenario.core(id)["expires_at"]
+    assert scenario.events(id)[-1] == "confirmed"
     record(scenario, grant.lease, entry("2", data=b"x"), entry("3", state="running"))
     record(scenario, grant.lease, entry("3"))
     assert scenario.value("execution", id) == core

@@ -91,6 +91,9 @@ def test_the_first_frame_confirms_a_grant_so_that_no_two_leases_number_one_attem
 
     assert scenario.core(id)["confirmed"] is True
     assert scenario.score("leased", id) == expires_at
+    append(scenario, grant.lease, (2, b"b"))
+    scenario.renew(grant.lease)
+    assert scenario.events(id) == ["created", "claimed", "confirmed"]
     scenario.assert_one_index(id)
 
 

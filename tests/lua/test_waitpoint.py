@@ -124,6 +124,7 @@ def test_making_one_confirms_a_grant(scenario: Scenario) -> None:
     made(scenario, grant.lease)
 
     assert scenario.core(id)["confirmed"] is True
+    assert scenario.events(id)[-2:] == ["confirmed", "waitpoint_created"]
     scenario.assert_one_index(id)
 
 
