@@ -61,8 +61,10 @@ do
       keys[i] = prefix .. 'execution:' .. id
     end
     if #keys > 1 then
-      for i, core in ipairs(redis.call('MGET', unpack(keys))) do
-        remember(prefix, ids[i], core)
+      for from, to in ff.slices(keys) do
+        for i, core in ipairs(redis.call('MGET', unpack(keys, from, to))) do
+          remember(prefix, ids[from + i - 1], core)
+        end
       end
     end
   end
@@ -127,13 +129,17 @@ do
   -- Leaves first: a queue that loses its head and gets another one is announced by what came.
   local function move(prefix, leaving, entering, heads)
     for index, ids in pairs(leaving) do
-      redis.call('ZREM', prefix .. index, unpack(ids))
+      for from, to in ff.slices(ids) do
+        redis.call('ZREM', prefix .. index, unpack(ids, from, to))
+      end
       if string.sub(index, 1, 6) == 'queue:' then
         ff.refresh_ready(prefix, string.sub(index, 7))
       end
     end
     for index, scored in pairs(entering) do
-      redis.call('ZADD', prefix .. index, unpack(scored))
+      for from, to in ff.slices(scored) do
+        redis.call('ZADD', prefix .. index, unpack(scored, from, to))
+      end
     end
     for queue, head in pairs(heads) do
       ff.announce(prefix, queue, head)
@@ -156,10 +162,12 @@ do
       cores[2 * i - 1] = prefix .. 'execution:' .. x.id
       cores[2 * i] = pack(x)
     end
-    redis.call('MSET', unpack(cores))
+    for from, to in ff.slices(cores) do
+      redis.call('MSET', unpack(cores, from, to))
+    end
     move(prefix, leaving, entering, heads)
-    if #listed > 0 then
-      redis.call('ZADD', prefix .. 'executions', unpack(listed))
+    for from, to in ff.slices(listed) do
+      redis.call('ZADD', prefix .. 'executions', unpack(listed, from, to))
     end
     for from, to in ff.slices(events) do
       redis.call('XADD', prefix .. 'events', 'MAXLEN', '~', ff.EVENTS_KEPT, '*', unpack(events, from, to))

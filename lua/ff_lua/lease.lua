@@ -69,7 +69,11 @@ do
   -- codes EXECUTION_NOT_FOUND LEASE_STALE LEASE_EXPIRED LEASE_REVOKED INVALID_ARGUMENT
   local function lease_renew(keys, args)
     local prefix, now, replies = ff.prefix(keys[1]), ff.now_ms(), {}
-    ff.preload_leases(prefix, { unpack(args, 4) })
+    local leases = {}
+    for i = 4, #args do
+      leases[i - 3] = args[i]
+    end
+    ff.preload_leases(prefix, leases)
     for i = 4, #args do
       replies[#replies + 1] = renew_one(prefix, args[i], args[2], args[3], tonumber(args[1]), now)
     end

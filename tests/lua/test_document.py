@@ -222,3 +222,13 @@ def test_the_same_id_twice_in_one_call_is_one_execution(scenario: Scenario) -> N
 
     assert len(scenario.published("news")) == 1
     scenario.assert_sound()
+
+
+def test_a_call_handles_more_executions_than_fit_on_a_stack(scenario: Scenario) -> None:
+    created = scenario.create_many(*[scenario.item() for _ in range(4100)])
+    assert len(created) == 4100
+    unknown = [f"0-{number:x}:1:1:n" for number in range(1, 8200)]
+
+    assert set(scenario.renew(*unknown)) == {b"EXECUTION_NOT_FOUND"}
+    assert len(scenario.members("executions")) == 4100
+    assert len(scenario.event_entries()) == 4100
