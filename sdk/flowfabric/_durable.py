@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextvars import ContextVar
 from dataclasses import dataclass
+from math import inf
 from typing import NoReturn, Protocol
 
 from flowfabric._errors import LeaseLost, StepMismatch
@@ -121,6 +123,32 @@ class Parked:
     future: asyncio.Future[None]
     """Done only when its time is over before the handler is suspended."""
 
+    @property
+    def is_timer(self) -> bool:
+        """Whether it waits for nothing but time."""
+        return self.wait.condition.WhichOneof("kind") == "timer"
+
+    @property
+    def due(self) -> float:
+        """When its time is over, in Unix time."""
+        if self.wait.HasField("timeout_time"):
+            return self.wait.timeout_time.ToNanoseconds() / 1e9
+        if self.wait.HasField("timeout"):
+            elapsed = self.future.get_loop().time() - self.since
+            return time.time() + read_seconds(self.wait.timeout) - elapsed
+        return inf
+
+    def left_entry(self, recorded: pb.Entry | None) -> pb.Entry | None:
+        """What is to be recorded when the handler is suspended without it: its time goes on."""
+        if self.due == inf or (recorded is not None and recorded.HasField("due_time")):
+            return None
+        entry = pb.Entry(key=self.wait.entry, name=self.wait.name, state=pb.ENTRY_STATE_WAITING)
+        entry.kind = pb.ENTRY_KIND_SLEEP if self.is_timer else pb.ENTRY_KIND_WAIT
+        entry.due_time.FromNanoseconds(round(self.due * 1e9))
+        if recorded is not None:
+            entry.waitpoint_id = recorded.waitpoint_id
+        return entry
+
     def put(self, spec: suspension_pb.SuspendSpec, now: float) -> None:
         """Adds the wait to a suspension."""
         wait = spec.waits.add()
@@ -130,6 +158,19 @@ class Parked:
             put_duration(wait.timeout, max(0.0, read_seconds(wait.timeout) - elapsed))
         names = {waitpoint.name for waitpoint in spec.waitpoints}
         spec.waitpoints.extend(each for each in self.waitpoints if each.name not in names)
+
+
+def chosen_of(parked: list[Parked]) -> list[Parked]:
+    """As many as one suspension may wait for. The next run comes to the others.
+
+    The first timer stands for all, and what has a time goes before what has none, so that no time is missed.
+    """
+    if len(parked) <= MOST_WAITS:
+        return parked
+    by_due = sorted(parked, key=lambda each: each.due)
+    timers = [each for each in by_due if each.is_timer][:1]
+    others = [each for each in by_due if not each.is_timer]
+    return timers + others[: MOST_WAITS - len(timers)]
 
 
 class Durable:
@@ -392,8 +433,6 @@ class Durable:
         reason: str,
         seconds: float | None = None,
     ) -> None:
-        if len(self._parked) >= MOST_WAITS:
-            raise ValueError(f"at most {MOST_WAITS} waits at once")
         others = {spec.name: spec.waitpoint_id for parked in self._parked for spec in parked.waitpoints}
         for spec in waitpoints:
             if spec.name in others and not others[spec.name] == spec.waitpoint_id != "":
@@ -431,8 +470,12 @@ class Durable:
 
     def _unwind(self) -> None:
         spec = suspension_pb.SuspendSpec(reason_code=self._parked[0].reason)
+        chosen = chosen_of(self._parked)
         for parked in self._parked:
-            parked.put(spec, self.loop.time())
+            if parked in chosen:
+                parked.put(spec, self.loop.time())
+            elif (entry := parked.left_entry(self.journal.find(parked.wait.entry))) is not None:
+                self._record_loosely(entry)
         self.suspension = spec
         self._cancel()
 

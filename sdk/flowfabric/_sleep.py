@@ -42,6 +42,11 @@ async def sleep_long(durable: Durable, call: Call, seconds: float, until: dateti
     if call.entry is not None and call.entry.HasField("due_time"):
         wait.timeout_time.CopyFrom(call.entry.due_time)
         seconds = seconds_until(call.entry)
+        if 0 < seconds <= durable.host.short_wait:
+            with durable.busy():
+                await asyncio.sleep(seconds)
+            record_sleep(durable, call, 0.0)
+            return
     elif until is not None:
         wait.timeout_time.FromDatetime(until.astimezone(UTC))
     else:

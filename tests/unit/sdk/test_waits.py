@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from flowfabric import Context, Resumed, Waitpoint, WaitTimedOut, task
+from flowfabric import Backoff, Context, Resumed, StepRetry, Waitpoint, WaitTimedOut, task
 from flowfabric._condition import count, signal, timer
 from flowfabric.testing import MemoryJournal
+from flowfabric_api.journal.v1 import journal_pb2 as journal_pb
 from flowfabric_api.suspension.v1 import suspension_pb2 as pb
 
 from .work import Advance
@@ -355,14 +356,85 @@ async def test_two_waits_at_one_name_are_refused() -> None:
     assert "there is a wait at another waitpoint 'w' already" in failure.message
 
 
-async def test_one_suspension_holds_sixteen_waits() -> None:
+async def test_of_many_timers_the_first_is_waited_for_and_the_others_keep_their_times() -> None:
+    @task
+    async def handler(context: Context) -> str:
+        await asyncio.gather(*(context.sleep(3600 + n) for n in range(40, 0, -1)))
+        return "slept"
+
+    memory = MemoryJournal(handler)
+    assert (await memory.run()).waits == ("sleep",)
+    assert spec_of(memory).waits[0].entry == "40"
+    due = {key: entry.due_time.ToDatetime(UTC) for key, entry in memory._entries.items()}
+    assert len(due) == 40
+    assert sorted(due, key=lambda key: due[key]) == [str(n) for n in range(40, 0, -1)]
+
+    assert memory._entries["40"].state == journal_pb.ENTRY_STATE_WAITING
+    memory._entries["40"].state = journal_pb.ENTRY_STATE_DONE
+    assert (await memory.run()).waits == ("sleep",)
+    assert spec_of(memory).waits[0].entry == "39"
+    assert spec_of(memory).waits[0].timeout_time.ToDatetime(UTC) == due["39"]
+
+    for entry in memory._entries.values():
+        entry.due_time.FromDatetime(datetime(2020, 1, 1, tzinfo=UTC))
+    assert (await memory.run()).result == "slept"
+
+
+async def test_more_waits_than_one_suspension_holds_take_turns() -> None:
+    @task
+    async def handler(context: Context) -> list[str]:
+        waits = (context.wait_for(f"w{n}", timeout=3600 if n >= 15 else None) for n in range(20))
+        answers = await asyncio.gather(*waits, context.sleep(60))
+        return [each.signal.name for each in answers if each is not None]
+
+    memory = MemoryJournal(handler)
+    run = await memory.run()
+    assert run.waits == (*(f"w{n}" for n in range(10)), *(f"w{n}" for n in range(15, 20)), "sleep")
+    memory.satisfy("w3", "yes")
+    assert "w10" in (await memory.run()).waits
+    memory.time_out("sleep")
+    run = await memory.run()
+    while run.ending == "suspended":
+        assert len(run.waits) <= 16
+        memory.satisfy(run.waits[0], "yes")
+        run = await memory.run()
+    assert run.result == ["yes"] * 20
+
+
+async def test_the_time_of_a_wait_that_finds_no_room_goes_on() -> None:
     @task
     async def handler(context: Context) -> None:
-        await asyncio.gather(*(context.sleep(60) for _ in range(17)))
+        await asyncio.gather(*(context.wait_for(f"w{n}", timeout=60 + n) for n in range(17)))
 
-    failure = (await MemoryJournal(handler).run()).failure
-    assert failure is not None
-    assert "at most 16" in failure.message
+    memory = MemoryJournal(handler)
+    assert "w16" not in (await memory.run()).waits
+    due = memory._entries["17"].due_time.ToDatetime(UTC)
+    memory.satisfy("w0")
+    assert "w16" in (await memory.run()).waits
+    assert spec_of(memory).waits[-1].timeout_time.ToDatetime(UTC) == due
+
+
+async def test_the_pauses_of_many_steps_side_by_side_are_one_suspension() -> None:
+    is_up = False
+
+    async def call() -> None:
+        if not is_up:
+            raise ConnectionError
+
+    @task
+    async def handler(context: Context) -> str:
+        retry = StepRetry(backoff=Backoff(initial=3600))
+        await asyncio.gather(*(context.step("call", call, retry=retry) for _ in range(20)))
+        return "called"
+
+    memory = MemoryJournal(handler)
+    assert (await memory.run()).waits == ("call",)
+    is_up = True
+    for entry in memory._entries.values():
+        if entry.kind == journal_pb.ENTRY_KIND_SLEEP:
+            entry.due_time.FromDatetime(datetime(2020, 1, 1, tzinfo=UTC))
+    assert (await memory.run()).result == "called"
+    assert {step.runs for step in memory.steps if step.kind == "step"} == {2}
 
 
 # Unwinding
