@@ -40,7 +40,7 @@ class ServiceSettings(BaseSettings):
     partitions: int = Field(64, ge=1, le=4096)
     """Number of partitions. Fixed by the first process that ever starts; a mismatch refuses to start."""
     wait_replicas: int = Field(0, ge=0)
-    """Replicas that must have an outcome before it is acknowledged."""
+    """Replicas that must have a write before it is acknowledged; best-effort output and renewals apart."""
     wait_replicas_timeout_ms: int = Field(1000, ge=1)
     """How long to wait for them before the outcome is answered with STORE_UNAVAILABLE."""
     replica_id: str = ""

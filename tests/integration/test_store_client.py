@@ -14,11 +14,14 @@ import structlog
 from ff_core import keys
 from ff_core.errors import EngineError, ErrorCode
 from ff_core.execution import Created, ListQuery
+from ff_core.journal import JournalEntry
+from ff_core.output import FrameClass, NewFrame
 from ff_core.settings import ServiceSettings
 from ff_core.state import State
 from ff_core.store.backend import ValkeyBackend, open_backend
 from ff_core.store.client import StoreClient
 from ff_core.store.connection import Endpoint
+from ff_core.waitpoint import NewWaitpoint
 from ff_core.worker import Member
 from ff_lua import Library, assemble
 from flowfabric._valkey import ValkeyServer
@@ -343,6 +346,30 @@ async def test_an_outcome_without_its_replica_is_not_acknowledged(
 
     assert refused.value.code is ErrorCode.STORE_UNAVAILABLE
     assert await Engine(backend).complete(lease) == ["completed"], "the repeat gets the first answer"
+    await careful.close()
+
+
+async def test_nothing_that_others_rely_on_is_acknowledged_without_its_replica(
+    backend: ValkeyBackend, store_settings: ServiceSettings
+) -> None:
+    lease = await Engine(backend).hold()
+    careful = await open_backend(
+        store_settings.model_copy(update={"wait_replicas": 1, "wait_replicas_timeout_ms": 1})
+    )
+    entry = JournalEntry("1", "step", "plan", "done", b"")
+    for call in (
+        careful.journal_record([(lease, [entry])], 10, 1000),
+        careful.waitpoint_create(lease, NewWaitpoint("go", ttl_ms=60_000), "k1", ""),
+        careful.output_append(lease, [NewFrame(1, 1, b"durable")]),
+        careful.output_append(lease, [NewFrame(2, 5, b"{}", FrameClass.SUMMARY)]),
+        careful.keyring_swap(0, 1, b"sealed"),
+    ):
+        with pytest.raises(EngineError, match="0 of 1 replicas have it"):
+            await call
+
+    fleeting = await careful.output_append(lease, [NewFrame(3, 1, b"tick", FrameClass.BEST_EFFORT)])
+
+    assert (fleeting.through, fleeting.error) == (3, None)
     await careful.close()
 
 

@@ -33,11 +33,10 @@ class KeyRingStore(KeyRingBackend, Protocol):
 class KeyRingKeeper:
     """Holds the ring in force. `open` comes before everything else."""
 
-    ring: KeyRing
-
     def __init__(
         self, store: KeyRingStore, root_secrets: Sequence[str], elapsed: Callable[[], float] = clock.monotonic
     ) -> None:
+        self.ring = KeyRing(0, "", {})
         self._store = store
         self._roots = Roots(root_secrets)
         self._elapsed = elapsed
@@ -58,14 +57,18 @@ class KeyRingKeeper:
         return now_ms + int((self._elapsed() - at) * 1000)
 
     async def refresh(self) -> SealedRing:
-        """Reads the stored ring. There is one afterwards."""
+        """Reads the stored ring. There is one afterwards, and none older than this one.
+
+        A primary that took over may have missed a rotation; tokens made since count on the newer ring.
+        """
         for _ in range(TRIES):
             sealed = await self._read()
-            if sealed.revision:
+            if sealed.revision and sealed.revision >= self.ring.revision:
                 return sealed
-            first = KeyRing.first(sealed.now_ms)
-            if await self._store.keyring_swap(0, first.revision, first.seal(self._roots)):
-                log.info("keyring_made", kid=first.current)
+            ring = self.ring if self.ring.revision else KeyRing.first(sealed.now_ms)
+            if await self._store.keyring_swap(sealed.revision, ring.revision, ring.seal(self._roots)):
+                event = "keyring_restored" if ring is self.ring else "keyring_made"
+                log.info(event, kid=ring.current, instead_of=sealed.revision)
         raise _contended()
 
     async def look_for(self, kid: str) -> None:
@@ -105,7 +108,9 @@ class KeyRingKeeper:
         sealed = await self._store.keyring_read()
         self._read_at = (sealed.now_ms, self._elapsed())
         if sealed.revision:
-            self.ring = KeyRing.open(sealed, self._roots)
+            ring = KeyRing.open(sealed, self._roots)
+            if ring.revision >= self.ring.revision:
+                self.ring = ring
         return sealed
 
     async def _look(self) -> None:

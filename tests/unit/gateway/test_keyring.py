@@ -144,6 +144,22 @@ async def test_a_rotation_that_always_comes_second_gives_up(store: FakeStore) ->
     assert keeper.ring.current == "k1"
 
 
+@pytest.mark.parametrize("is_lost", [True, False])
+async def test_a_ring_that_a_fail_over_set_back_is_put_back(store: FakeStore, is_lost: bool) -> None:
+    first, second = await opened(store), await opened(store)
+    before = (0, b"") if is_lost else store.stored
+    await first.rotate("new", b"", 60_000)
+    store.stored = before
+
+    await second.refresh()
+    await first.refresh()
+    await second.refresh()
+
+    assert store.stored[0] == first.ring.revision == 2
+    assert first.ring == second.ring == (await opened(store)).ring
+    assert first.ring.current == "new"
+
+
 async def test_time_is_valkeys_and_goes_on(store: FakeStore) -> None:
     clock = Clock()
     keeper = await opened(store, elapsed=clock)

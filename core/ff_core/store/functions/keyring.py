@@ -20,4 +20,7 @@ class KeyRingFunctions(Functions):
 
     async def keyring_swap(self, expected: int, revision: int, ciphertext: bytes) -> bool:
         """Puts another ring in the place of one; False when that is no longer the stored one."""
-        return await self.client.fcall("keyring_swap", keys.KEYRING, expected, revision, ciphertext) == 1
+        reply = await self.client.fcall_durable(
+            "keyring_swap", keys.KEYRING, expected, revision, ciphertext
+        )
+        return reply == 1

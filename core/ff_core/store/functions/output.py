@@ -35,7 +35,9 @@ class OutputFunctions(Functions):
         args: list[Argument] = [lease]
         for frame in frames:
             args += (frame.number, frame.frame_class.value, frame.kind, frame.data)
-        reply = cast("list[Any]", await self.client.fcall("output_append", keys.anchor(partition), *args))
+        is_fleeting = all(frame.frame_class is FrameClass.BEST_EFFORT for frame in frames)
+        call = self.client.fcall if is_fleeting else self.client.fcall_durable
+        reply = cast("list[Any]", await call("output_append", keys.anchor(partition), *args))
         return Appended(reply[1], code_of(reply[0]))
 
     async def output_read(

@@ -24,7 +24,7 @@ class WaitpointFunctions(Functions):
         partition = ids.partition_of_lease(lease, self.partitions)
         if partition is None:
             raise EngineError(ErrorCode.INVALID_ARGUMENT, "lease: malformed", field="lease")
-        reply = await self.client.fcall(
+        reply = await self.client.fcall_durable(
             "waitpoint_create",
             keys.anchor(partition),
             lease,
