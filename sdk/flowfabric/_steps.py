@@ -31,6 +31,7 @@ from flowfabric._errors import StepFailed, StepUnknown
 from flowfabric._execution import Backoff, Duration, Failure
 from flowfabric._outcome import MESSAGE_BYTES, TYPE_BYTES, Delay, Fail, Retry, checked, clip
 from flowfabric._sleep import sleep_long
+from flowfabric._suspension import Waitpoint
 from flowfabric_api.journal.v1 import journal_pb2 as pb
 
 logger = logging.getLogger(__name__)
@@ -375,6 +376,8 @@ def plain(value: Any) -> Any:
     """A value that JSON has no word for, said in the same way in every process."""
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).hex()
+    if isinstance(value, Waitpoint):
+        return value.waitpoint_id  # what has come to it since, and the key of its token, do not matter
     if isinstance(value, set | frozenset):
         return sorted(json.dumps(each, sort_keys=True, default=plain) for each in value)
     fields = getattr(type(value), "model_fields", None) or getattr(type(value), "__dataclass_fields__", None)

@@ -12,7 +12,18 @@ from uuid import UUID
 
 import pytest
 
-from flowfabric import Backoff, Context, Fail, Retry, StepFailed, StepMismatch, StepRetry, StepUnknown, task
+from flowfabric import (
+    Backoff,
+    Context,
+    Fail,
+    Retry,
+    StepFailed,
+    StepMismatch,
+    StepRetry,
+    StepUnknown,
+    Waitpoint,
+    task,
+)
 from flowfabric._steps import fingerprint
 from flowfabric.testing import MemoryJournal
 
@@ -315,6 +326,15 @@ async def test_a_token_made_with_another_key_is_the_same_argument(ledger: Ledger
     await memory.run()
     kid = "k2"
     assert (await memory.run()).ending == "completed"
+
+
+def test_a_waitpoint_is_the_same_argument_whatever_has_come_to_it() -> None:
+    made = Waitpoint(waitpoint_id="a~1", name="go", state="pending", kid="k1", fingerprint="1")
+    later = Waitpoint(waitpoint_id="a~1", name="go", state="bound", kid="k2", fingerprint="2", signals=1)
+    other = Waitpoint(waitpoint_id="a~2", name="go", state="pending", kid="k1", fingerprint="1")
+
+    assert fingerprint((made,)) == fingerprint((later,)) != fingerprint((other,))
+    assert fingerprint(([made],)) == fingerprint(([later],))
 
 
 @pytest.mark.parametrize(
