@@ -182,9 +182,10 @@ do
     end
     for key, header in pairs(ff.journal_headers(x, wanted)) do
       local wait = waits[place_of[key]]
-      if header.k ~= entry_kind(wait) or header.n ~= wait.name then
-        local at = 'waits[' .. place_of[key] - 1 .. '].entry: '
-        return 'STEP_MISMATCH', at .. key .. ' was recorded as ' .. header.k .. ' ' .. header.n
+      local is_other = header.k ~= entry_kind(wait) or header.n ~= wait.name
+      if is_other or header.s == 'done' or header.s == 'failed' then
+        local recorded = is_other and header.k .. ' ' .. header.n or header.s
+        return 'STEP_MISMATCH', 'waits[' .. place_of[key] - 1 .. '].entry: ' .. key .. ' was recorded as ' .. recorded
       end
       known = known + 1
     end

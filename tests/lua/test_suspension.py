@@ -481,3 +481,15 @@ def journal(scenario: Scenario, id: str) -> dict[str, dict[str, Any]]:
     flat = cast("list[bytes]", scenario.engine.command("HGETALL", f"{scenario.prefix}journal:{id}"))
     pairs = {flat[i].decode(): flat[i + 1] for i in range(0, len(flat), 2)}
     return {key: json.loads(header) for key, header in sorted(pairs.items()) if key}
+
+
+def test_a_wait_that_is_recorded_as_done_is_not_waited_for_again(scenario: Scenario) -> None:
+    details = wait(signal("approval"), entry="1", name="approval")
+    waiting = suspend(scenario, scenario.hold().lease, details, at=("approval",))
+    waiting.deliver()
+
+    lease = scenario.reclaim(waiting.id).lease
+    reply = scenario.finish(lease, "suspend", spec(details, waitpoints=[waitpoint("approval")]), "k1")
+
+    assert reply == [b"STEP_MISMATCH", b"waits[0].entry: 1 was recorded as done"]
+    assert scenario.renew(lease) == [b"OK"]
