@@ -126,13 +126,13 @@ class Parked:
     @property
     def is_timer(self) -> bool:
         """Whether it waits for nothing but time."""
-        return self.wait.condition.WhichOneof("kind") == "timer"
+        return bool(self.wait.condition.WhichOneof("kind") == "timer")
 
     @property
     def due(self) -> float:
         """When its time is over, in Unix time."""
         if self.wait.HasField("timeout_time"):
-            return self.wait.timeout_time.ToNanoseconds() / 1e9
+            return float(self.wait.timeout_time.ToNanoseconds() / 1e9)
         if self.wait.HasField("timeout"):
             elapsed = self.future.get_loop().time() - self.since
             return time.time() + read_seconds(self.wait.timeout) - elapsed
@@ -188,7 +188,7 @@ class Durable:
         self.mismatch: StepMismatch | None = None
         """The handler does not do what it did: nothing of this run counts, whatever it makes of it."""
         self.waitpoints: dict[str, str] = {}
-        """Ids of the waitpoints that the handler has made, by name."""
+        """Ids of the waitpoints that the handler has made and not used up, by name."""
         self._lease = grant.lease
         self._recovered = grant.recovered
         self._positions = Positions(runner, loop)

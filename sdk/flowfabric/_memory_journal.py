@@ -124,6 +124,9 @@ class MemoryJournal:
     ) -> None:
         """The wait of this name is satisfied, by signals with these names."""
         entry = self._open(wait)
+        for waitpoint in self._waitpoints.values():
+            if waitpoint.name == entry.name and waitpoint.use == suspension_pb.WAITPOINT_USE_SINGLE:
+                waitpoint.state = "closed"
         for name in names or ("signal",):
             self._signals += 1
             entry.signals.add(

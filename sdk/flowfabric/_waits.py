@@ -17,7 +17,7 @@ from flowfabric._condition import Condition, signal
 from flowfabric._durable import Call, Durable
 from flowfabric._errors import WaitTimedOut
 from flowfabric._execution import Duration
-from flowfabric._outcome import checked
+from flowfabric._outcome import Fail, checked
 from flowfabric._signal import AS_IT_IS, Signal
 from flowfabric._sleep import sleep
 from flowfabric._suspension import Waitpoint
@@ -37,6 +37,9 @@ BEHAVIOURS: dict[OnTimeout, suspension_pb.TimeoutBehaviour] = {
     "expire": suspension_pb.TIMEOUT_BEHAVIOUR_EXPIRE,
     "escalate": suspension_pb.TIMEOUT_BEHAVIOUR_ESCALATE,
 }
+
+# State of a waitpoint that no wait can ask for any more.
+CLOSED = "closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,10 @@ class Waits:
         name = waitpoint if isinstance(waitpoint, str) else waitpoint.name
         call = durable.call(pb.ENTRY_KIND_WAIT, name)
         if isinstance(waitpoint, Waitpoint):
-            durable.waitpoints.setdefault(name, waitpoint.waitpoint_id)
+            if waitpoint.state != CLOSED:
+                durable.waitpoints[name] = waitpoint.waitpoint_id
+            elif call.final is None:
+                raise Fail(f"waitpoint {name!r} is used up; make another one", type="waitpoint_used_up")
         wait = suspension_pb.Wait(entry=call.key, name=name, on_timeout=BEHAVIOURS[on_timeout])
         if timeout is not None:
             _wire.put_duration(wait.timeout, checked(timeout))
@@ -189,5 +195,6 @@ async def make_waitpoint(durable: Durable, call: Call, spec: suspension_pb.Waitp
         entry = call.new_entry(pb.ENTRY_STATE_DONE)
         entry.waitpoint_id = made.waitpoint_id
         durable.record_loosely(call, entry)
-    durable.waitpoints[call.name] = made.waitpoint_id
+    if made.state != CLOSED:
+        durable.waitpoints[call.name] = made.waitpoint_id
     return _wire.waitpoint_from(made)

@@ -132,6 +132,65 @@ async def test_a_waitpoint_is_made_once_and_bound_by_its_id() -> None:
     assert (await memory.run()).result == ["user:ada", "user:ada"]
 
 
+async def test_a_waitpoint_that_is_used_up_gives_its_name_free() -> None:
+    @task
+    async def handler(context: Context) -> str:
+        await context.wait_for(await context.waitpoint("go"))
+        return (await context.wait_for("go")).signal.name
+
+    memory = MemoryJournal(handler)
+    await memory.run()
+    assert spec_of(memory).waitpoints[0].waitpoint_id == "default~in-memory~p1~1~0"
+    memory.satisfy("go")
+    assert (await memory.run()).waits == ("go",)
+    assert [(w.name, w.waitpoint_id) for w in spec_of(memory).waitpoints] == [("go", "")]
+    memory.satisfy("go", "again")
+    assert (await memory.run()).result == "again"
+
+
+async def test_a_waitpoint_for_many_signals_serves_every_wait() -> None:
+    @task
+    async def handler(context: Context) -> list[str]:
+        chat = await context.waitpoint("chat", single_use=False)
+        first = await context.wait_for(chat)
+        return [first.signal.name, (await context.wait_for("chat")).signal.name]
+
+    memory = MemoryJournal(handler)
+    for said in ("one", "two"):
+        await memory.run()
+        assert spec_of(memory).waitpoints[0].waitpoint_id == "default~in-memory~p1~1~0"
+        memory.satisfy("chat", said)
+    assert (await memory.run()).result == ["one", "two"]
+
+
+async def test_a_wait_at_a_waitpoint_that_is_used_up_fails_and_says_so() -> None:
+    @task
+    async def handler(context: Context) -> None:
+        go = await context.waitpoint("go")
+        for _ in range(2):
+            await context.wait_for(go)
+
+    memory = MemoryJournal(handler)
+    await memory.run()
+    memory.satisfy("go")
+    failure = (await memory.run()).failure
+    assert failure is not None
+    assert (failure.type, failure.non_retryable) == ("waitpoint_used_up", True)
+    assert "'go' is used up" in failure.message
+
+
+async def test_of_two_waitpoints_with_one_name_the_one_that_is_given_is_waited_for() -> None:
+    @task
+    async def handler(context: Context) -> None:
+        first = await context.waitpoint("go")
+        await context.waitpoint("go")
+        await context.wait_for(first)
+
+    memory = MemoryJournal(handler)
+    await memory.run()
+    assert spec_of(memory).waitpoints[0].waitpoint_id == "default~in-memory~p1~1~0"
+
+
 async def test_no_token_is_ever_recorded() -> None:
     @task
     async def handler(context: Context) -> str:
