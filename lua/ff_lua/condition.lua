@@ -20,6 +20,9 @@ do
   end
 
   local function matcher_problem(match, path)
+    if type(match) ~= 'table' then
+      return path, 'no matcher'
+    end
     local names = match.names or {}
     if type(names) ~= 'table' or #names > MOST_NAMES then
       return path .. '.names', 'at most ' .. MOST_NAMES
@@ -105,12 +108,16 @@ do
       elseif count > ff.CONDITION_NODES then
         return path, 'more than ' .. ff.CONDITION_NODES .. ' conditions', count
       end
+      local has_children = node.op == 'all' or node.op == 'any'
+      if node.seen or node.ok or (node.by and node.op ~= 'count') or (node.of and not has_children) then
+        return path, 'it holds what a new condition of its kind does not', count
+      end
       local field = path .. '.' .. (FIELDS[node.op] or node.op)
       local where, sentence = CHECKS[node.op](node, field, names, has_due)
       if where then
         return where, sentence, count
       end
-      if node.op == 'all' or node.op == 'any' then
+      if has_children then
         for i = #node.of, 1, -1 do -- the first is looked at first
           open[#open + 1] = { node.of[i], field .. '.conditions[' .. i - 1 .. ']', depth + 1 }
         end

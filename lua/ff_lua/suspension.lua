@@ -107,6 +107,8 @@ do
         return nil, 'INVALID_ARGUMENT', at .. '.waitpoint_id: not a pending waitpoint of this execution'
       elseif not old and not (USES[each.uses] and type(each.ttl_ms) == 'number' and each.ttl_ms <= LONGEST_MS) then
         return nil, 'INVALID_ARGUMENT', at .. ': its use or its time to live'
+      elseif not is_text(each.recipient or '', 256) then
+        return nil, 'INVALID_ARGUMENT', at .. '.recipient: at most 256 bytes'
       end
       names[each.name], bound[i] = true, old or false
       bound[old or each] = true
@@ -203,6 +205,9 @@ do
     local is_json, spec = pcall(cjson.decode, text)
     if not is_json or type(spec) ~= 'table' or type(spec.waits) ~= 'table' or type(spec.waitpoints) ~= 'table' then
       return nil, 'INVALID_ARGUMENT', 'suspend: no JSON with waits and waitpoints'
+    end
+    if not is_text(spec.reason_code or '', 64) then
+      return nil, 'INVALID_ARGUMENT', 'reason_code: at most 64 bytes'
     end
     local bound, names, problem = read_waitpoints(x, spec.waitpoints, now)
     if not bound then

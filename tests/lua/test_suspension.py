@@ -120,6 +120,13 @@ REFUSALS: list[tuple[str, dict[str, Any]]] = [
     ("waitpoints[0]: its use", {"waitpoints": [waitpoint("a", uses="thrice")]}),
     ("waitpoints: at most 64", {"waitpoints": [waitpoint(f"w{number}") for number in range(65)]}),
     ("suspend: ", {"reason_code": "x" * 40_000}),
+    ("reason_code: ", {"reason_code": None}),
+    ("waitpoints[0].recipient: ", {"waitpoints": [waitpoint("a", recipient=None)]}),
+    ("waits[0].condition.count.match", {"waits": [wait(count(1, "signals") | {"match": None})]}),
+    ("waits[0].condition: it holds", {"waits": [wait(OPERATOR | {"of": [OPERATOR]})]}),
+    ("waits[0].condition: it holds", {"waits": [wait(OPERATOR | {"by": 1})]}),
+    ("waits[0].condition: it holds", {"waits": [wait(count(1, "signals") | {"seen": {"#1": 1}})]}),
+    ("waits[0].condition: it holds", {"waits": [wait(all_of(OPERATOR) | {"ok": True})]}),
 ]
 
 
