@@ -207,6 +207,11 @@ class Durable:
         self._busy = 0
         self._steps: set[asyncio.Task[object]] = set()
         self._parked: list[Parked] = []
+        self._asked: dict[str, str] = {}
+        """Ids of waitpoints that were waited for in this run, by name. A wait that was dropped leaves its
+        own, with the signals it has, to the next one of that name."""
+        self._served: set[str] = set()
+        """Ids of those that satisfied their waits."""
         self._turns = 0
         self._settling: asyncio.Handle | None = None
         self._again: asyncio.TimerHandle | None = None
@@ -283,6 +288,8 @@ class Durable:
         A task beside the handler's own may have waited for it while the handler went on. Now it is there at
         once, and what the handler does when it is the first of several is another matter.
         """
+        if entry.waitpoint_id and entry.kind in WAITS:
+            self._served.add(entry.waitpoint_id)
         takes_long = entry.kind in WAITS or entry.runs > 1
         if takes_long and asyncio.current_task(self.loop) is not self._runner:
             self._is_told = True
@@ -433,10 +440,15 @@ class Durable:
         reason: str,
         seconds: float | None = None,
     ) -> None:
-        others = {spec.name: spec.waitpoint_id for parked in self._parked for spec in parked.waitpoints}
+        # One whose task was cancelled is over, though that task has not heard of it yet.
+        waiting = [each for each in self._parked if not each.future.done()]
+        others = {spec.name: spec.waitpoint_id for each in waiting for spec in each.waitpoints}
         for spec in waitpoints:
             if spec.name in others and not others[spec.name] == spec.waitpoint_id != "":
                 raise ValueError(f"there is a wait at another waitpoint {spec.name!r} already")
+            if not spec.waitpoint_id and (left := self._asked.get(spec.name)) not in self._served:
+                spec.waitpoint_id = left or ""
+            self._asked[spec.name] = spec.waitpoint_id
         parked = Parked(wait, waitpoints, reason, self.loop.time(), self.loop.create_future())
         timer = None if seconds is None else self.loop.call_later(seconds, self._wake, parked)
         self._parked.append(parked)
@@ -469,9 +481,12 @@ class Durable:
             self._unwind()
 
     def _unwind(self) -> None:
-        spec = suspension_pb.SuspendSpec(reason_code=self._parked[0].reason)
-        chosen = chosen_of(self._parked)
-        for parked in self._parked:
+        waiting = [each for each in self._parked if not each.future.done()]
+        if not waiting:
+            return
+        spec = suspension_pb.SuspendSpec(reason_code=waiting[0].reason)
+        chosen = chosen_of(waiting)
+        for parked in waiting:
             if parked in chosen:
                 parked.put(spec, self.loop.time())
             elif (entry := parked.left_entry(self.journal.find(parked.wait.entry))) is not None:

@@ -405,6 +405,47 @@ async def test_a_task_that_was_just_started_takes_its_first_step_before_the_susp
     assert (await memory.run()).result == "beside"
 
 
+async def test_a_wait_that_lost_and_was_cancelled_gives_its_name_free() -> None:
+    @task
+    async def handler(context: Context) -> list[str]:
+        waits = [asyncio.ensure_future(context.wait_for(name)) for name in "ab"]
+        done, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for each in pending:
+            each.cancel()
+        first = [each.result().signal.name for each in done]
+        first.append((await context.wait_for("b")).signal.name)
+        await context.wait_for("b", on_timeout="resume")
+        return first
+
+    memory = MemoryJournal(handler)
+    assert set((await memory.run()).waits) == {"a", "b"}
+    memory._entries["2"].waitpoint_id = "the-first-one"
+    memory.satisfy("a", "first")
+    run = await memory.run()
+    assert (run.failure, run.waits) == (None, ("b",))
+    assert [wait.entry for wait in spec_of(memory).waits] == ["3"]
+    assert spec_of(memory).waitpoints[0].waitpoint_id == "the-first-one", "with the signals it has"
+    memory._entries["3"].waitpoint_id = "the-first-one"
+    memory._entries["3"].state = journal_pb.ENTRY_STATE_DONE
+    memory._entries["3"].signals.add(number=9, waitpoint="b", name="second")
+    assert (await memory.run()).waits == ("b",)
+    assert spec_of(memory).waitpoints[0].waitpoint_id == "", "that one has served"
+    memory._entries["4"].state = journal_pb.ENTRY_STATE_DONE
+    assert (await memory.run()).result == ["first", "second"]
+
+
+async def test_a_wait_that_lost_gives_its_name_free_before_anything_else_is_done() -> None:
+    @task
+    async def handler(context: Context) -> None:
+        loser = asyncio.ensure_future(context.wait_for("w"))
+        await asyncio.sleep(0)
+        loser.cancel()
+        await context.wait_for("w")
+
+    run = await MemoryJournal(handler).run()
+    assert (run.failure, run.waits) == (None, ("w",))
+
+
 async def test_two_waits_at_one_name_are_refused() -> None:
     @task
     async def handler(context: Context) -> None:
