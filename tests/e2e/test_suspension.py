@@ -240,6 +240,30 @@ async def test_many_signals_have_a_verdict_each(client: Client, start_worker: St
     assert [await client.result(each, list) for each in ids] == [["go="]] * 3
 
 
+async def test_one_waitpoint_takes_a_conversation(client: Client, start_worker: StartWorker) -> None:
+    told: Told = asyncio.Queue()
+
+    @task(kind="chat")
+    async def chat(context: Context) -> list[str]:
+        waitpoint = await context.waitpoint("chat", single_use=False)
+        if context.resumption is None:
+            await told.put(waitpoint)
+        said: list[str] = []
+        while "bye" not in said:
+            said.append((await context.wait_for(waitpoint, timeout=LONG)).signal.name)
+        return said
+
+    await start_worker(chat)
+    execution_id = await suspended(client, "chat")
+    at = await told.get()
+
+    words = ["hello", "there", "again", "bye"]
+    for word in words:
+        await client.signal(at.waitpoint_id, word, token=at.token)
+
+    assert await client.result(execution_id, list) == words
+
+
 # Who may
 
 
