@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from flowfabric import Backoff, Client, Context, Policy, State, StepFailed, StepRetry, Worker, task
+from flowfabric import Backoff, Client, Context, Execution, Policy, State, StepFailed, StepRetry, Worker, task
 from flowfabric._condition import count
 from tests.e2e.conftest import StartWorker
 from tests.e2e.load import open_load
@@ -135,6 +135,59 @@ async def test_sleeps_hold_no_worker_and_end_by_the_clock_of_the_engine(
         ("sleep", "done"),
         ("sleep", "done"),
     ]
+
+
+async def test_more_than_one_suspension_holds_is_waited_for_in_turns(
+    client: Client, start_worker: StartWorker
+) -> None:
+    names = [f"w{n}" for n in range(20)]
+    is_up = False
+
+    async def call() -> None:
+        if not is_up:
+            raise ConnectionError
+
+    @task
+    async def gate(context: Context) -> list[str]:
+        retry = StepRetry(backoff=Backoff(initial=0.1))
+        await asyncio.gather(*(context.step("call", call, retry=retry) for _ in range(20)))
+        await asyncio.gather(*(context.sleep(0.3) for _ in range(40)))
+        answers = await asyncio.gather(*(context.wait_for(name, timeout=60) for name in names))
+        return [each.signal.name for each in answers]
+
+    await start_worker(gate, short_wait=0)
+    execution_id = (await client.submit(gate)).execution_id
+    await until_state(client, execution_id, State.SUSPENDED)
+    is_up = True
+    for name in names:
+        asking = await until(client, execution_id, lambda one, name=name: name in names_of(one))
+        assert len(names_of(asking)) <= 16
+        await client.approve(execution_id, name)
+
+    assert await client.result(execution_id, list, timeout=30) == ["approved"] * 20
+    execution = await client.get(execution_id)
+    assert (execution.attempt, execution.failed_attempts) == (1, 0)
+
+
+async def test_a_name_that_is_used_up_or_was_dropped_is_waited_for_again(
+    client: Client, start_worker: StartWorker
+) -> None:
+    @task
+    async def handler(context: Context) -> list[str]:
+        first = await context.wait_for(await context.waitpoint("go"))
+        waits = [asyncio.ensure_future(context.wait_for(name)) for name in ("go", "other")]
+        done, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for each in pending:
+            each.cancel()
+        last = await context.wait_for("other")
+        return [first.signal.name, *(each.result().signal.name for each in done), last.signal.name]
+
+    await start_worker(handler)
+    execution_id = (await client.submit(handler)).execution_id
+    for number, name in enumerate(("go", "go", "other"), 1):
+        await until_suspension(client, execution_id, number)
+        await client.approve(execution_id, name)
+    assert await client.result(execution_id, list, timeout=30) == ["approved"] * 3
 
 
 async def test_a_wait_out_of_time_goes_on_with_that(client: Client, start_worker: StartWorker) -> None:
@@ -366,6 +419,13 @@ async def test_suspended_executions_hold_no_slot_and_nothing_in_the_worker(
     await asyncio.gather(*(client.approve(execution_id, "answer") for execution_id in ids))
     results = await asyncio.gather(*(client.result(execution_id, str, timeout=30) for execution_id in ids))
     assert set(results) == {"approved"}
+
+
+def names_of(execution: Execution) -> list[str]:
+    """What a suspended execution waits for."""
+    if execution.state is not State.SUSPENDED or execution.suspension is None:
+        return []
+    return [wait.name for wait in execution.suspension.waits]
 
 
 async def until_suspension(client: Client, execution_id: str, number: int) -> Any:
