@@ -131,3 +131,5 @@ class Resumption:
     suspension: int
     ending: Literal["signal", "operator", "timeout"]
     signals: list[StoredSignal]
+    is_partial: bool = False
+    """The signals are too much for a grant; their holder reads them."""

@@ -1,15 +1,22 @@
 -- Claiming: from the head of a queue straight to a lease, and back when nobody took it.
 do
-  local MOST_JOURNAL = 1048576 -- bytes of journals in one reply; what is left out the holders read
+  local MOST_PAST = 1048576 -- bytes of journals and signals in one reply; what is left out the holders read
 
   -- Adds to a grant what only those have that ran before: the journal, why they run again, and flags. Gives how many
-  -- more bytes of journals the reply may have.
+  -- more bytes of that the reply may have.
   local function add_past(x, grant, room)
     local journal, bytes = ff.grant_journal(x, room)
+    local resumption, signal_bytes, flag = ff.resumption(x), 0, ''
+    for i = 3, #resumption do
+      signal_bytes = signal_bytes + #resumption[i]
+    end
+    if resumption ~= '' and bytes + signal_bytes > room then
+      resumption, signal_bytes, flag = { resumption[1], resumption[2] }, 0, 's'
+    end
     grant[7] = journal
-    grant[8] = ff.resumption(x)
-    grant[9] = (x.recovered and 'r' or '') .. (x.steps and 'j' or '')
-    return room - bytes
+    grant[8] = resumption
+    grant[9] = (x.recovered and 'r' or '') .. (x.steps and 'j' or '') .. flag
+    return room - bytes - signal_bytes
   end
 
   -- Starts the next lease of x. An interrupted attempt goes on; every other claim starts a new attempt.
@@ -57,7 +64,7 @@ do
   -- gives {OK, score of the next in the queue or "", {lease, kind, payload, deadline_at or "", attempt deadline or "",
   --       traceparent}, ..}; one that ran before may have three more: {key, header (JSON), data, ..} of its journal or
   --       "", {number of the suspension, its ending, signal, ..} or "", and flags: "r" an earlier holder vanished,
-  --       "j" it has a journal, which is to be read when it is not here
+  --       "j" it has a journal, which is to be read when it is not here, "s" the signals are to be read
   -- codes none
   local function execution_claim(keys, args)
     local prefix, now = ff.prefix(keys[1]), ff.now_ms()
@@ -70,7 +77,7 @@ do
     end
     ff.preload(prefix, ids)
     local payloads = #ids > 0 and redis.call('MGET', unpack(payload_keys))
-    local reply, room = { 'OK', '' }, MOST_JOURNAL
+    local reply, room = { 'OK', '' }, MOST_PAST
     for i, id in ipairs(ids) do
       local x = ff.load(prefix, id)
       -- An entry without its execution is a leftover; taking it out of the queue is the repair.

@@ -349,6 +349,10 @@ class Attempts:
                 entries = await self._calls.read_journal(attempt.grant.execution_id)
                 del attempt.grant.journal[:]
                 attempt.grant.journal.extend(entries)
+            if attempt.grant.resumption.is_partial:
+                signals = await self._calls.read_resumption(attempt.grant.execution_id)
+                attempt.grant.resumption.signals.extend(signals)
+                attempt.grant.resumption.is_partial = False
             result = await self._call(attempt.task, attempt.grant.payload, attempt.context)
             attempt.in_handler = False
             encoded = attempt.task.handler.encode(result)

@@ -40,18 +40,37 @@ class Calls:
     async def read_journal(self, execution_id: str) -> list[journal_pb.Entry]:
         """All that an execution has recorded."""
         entries: list[journal_pb.Entry] = []
-        after = 0
+        after = told = 0
         while True:
-            request = pb.ReadJournalRequest(execution_id=execution_id, after=after)
+            request = pb.ReadJournalRequest(execution_id=execution_id, after=after, signals_after=told)
             page = await self._make(
                 lambda connection, request=request: connection.stub.ReadJournal(  # type: ignore[misc]
                     request, metadata=connection.metadata, timeout=TIMEOUT_S
                 )
             )
-            entries.extend(page.entries)
+            rest = list(page.entries)
+            if told and rest:
+                entries[-1].signals.extend(rest.pop(0).signals)
+            entries.extend(rest)
+            after, told = page.next, page.next_signals
+            if not after and not told:
+                return entries
+
+    async def read_resumption(self, execution_id: str) -> list[suspension_pb.Signal]:
+        """The signals that a grant left out."""
+        signals: list[suspension_pb.Signal] = []
+        after = 0
+        while True:
+            request = pb.ReadResumptionRequest(execution_id=execution_id, after=after)
+            page = await self._make(
+                lambda connection, request=request: connection.stub.ReadResumption(  # type: ignore[misc]
+                    request, metadata=connection.metadata, timeout=TIMEOUT_S
+                )
+            )
+            signals.extend(page.signals)
             after = page.next
             if not after:
-                return entries
+                return signals
 
     async def create_waitpoint(
         self, request: suspension_pb.CreateWaitpointRequest

@@ -99,6 +99,7 @@ def resumption_message(resumption: Resumption) -> suspension_pb2.Resumption:
         suspension=resumption.suspension,
         ending=resumption.ending,
         signals=[signal_message(signal) for signal in resumption.signals],
+        is_partial=resumption.is_partial,
     )
 
 

@@ -23,7 +23,8 @@ from ff_core.worker import Beat, Pool
 from ff_gateway.outcomes import Outcomes
 from flowfabric_api.worker.v1 import worker_pb2 as pb
 
-#: A message is closed beyond this; with the largest default payload it stays below gRPC's usual 4 MiB.
+#: Grants of one message, unless one alone is larger: a payload, and 1 MiB of what earlier runs left. With the
+#: largest default payload a message stays below gRPC's usual 4 MiB.
 MESSAGE_BYTES = 2 << 20
 #: Room for what a grant holds besides its payload.
 GRANT_BYTES = 256
@@ -172,12 +173,11 @@ class Session:
     def add_grant(self, pool: int, number: int, grant: Grant) -> None:
         """A grant for the worker."""
         self._hold(grant.lease, pool, number)
-        if self._out_bytes > MESSAGE_BYTES:
+        size = grant_bytes(grant)
+        if self._out_bytes and self._out_bytes + size > MESSAGE_BYTES:
             self._full.append(self._out)
             self._out, self._out_bytes = pb.SessionResponse(), 0
-        self._out_bytes += len(grant.payload) + GRANT_BYTES
-        if grant.journal or grant.resumption is not None:
-            self._out_bytes += _recorded_bytes(grant)
+        self._out_bytes += size
         wire.add_grant(self._out.grants, grant, pool, number)
         self._on_output(True)
 
@@ -262,6 +262,12 @@ class Session:
         for pool, _ in self.leases.values():
             held[max(pool, 0)] += 1
         return Beat(self.worker_id, self.session_id, tuple(held), self.is_draining)
+
+
+def grant_bytes(grant: Grant) -> int:
+    """About what a grant takes on the wire."""
+    size = len(grant.payload) + GRANT_BYTES
+    return size + _recorded_bytes(grant) if grant.journal or grant.resumption is not None else size
 
 
 def _recorded_bytes(grant: Grant) -> int:

@@ -566,8 +566,21 @@ def test_grants_with_much_in_their_journals_leave_in_several_messages() -> None:
     sizes = []
     while (message := talk.session.take()) is not None:
         sizes.append(len(message.grants))
+        assert message.ByteSize() <= 2 << 20
 
-    assert sizes == [2, 2, 2]
+    assert sizes == [1] * 6
+
+
+def test_a_grant_is_not_added_to_a_message_that_has_no_room_for_it() -> None:
+    talk = Conversation(8)
+    for number, size in enumerate((1 << 20, 1 << 19, 1 << 20), 1):
+        talk.session.pools[0].accept(Grant(lease(number), "k", b"x" * size, 0, 0, ""))
+
+    sizes = []
+    while (message := talk.session.take()) is not None:
+        sizes.append(len(message.grants))
+
+    assert sizes == [2, 1]
 
 
 def test_an_impossible_percentage_ends_the_session() -> None:

@@ -174,6 +174,11 @@ class WorkerDoor(worker_grpc.WorkerServiceServicer):
         self.pages: list[pb.ReadJournalResponse | status_pb2.Status] = []
         """Answers to ReadJournal, in order."""
         self.reads: list[pb.ReadJournalRequest] = []
+        self.resumptions: list[pb.ReadResumptionResponse] = []
+        """Answers to ReadResumption, in order."""
+
+    async def ReadResumption(self, _request: Any, _context: Any) -> Any:
+        return self.resumptions.pop(0)
 
     async def ReadJournal(self, request: Any, context: Any) -> Any:
         self.reads.append(request)

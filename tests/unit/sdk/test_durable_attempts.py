@@ -110,6 +110,38 @@ async def test_a_journal_beyond_the_grant_is_read_first_and_again_when_nobody_an
     ]
 
 
+async def test_signals_that_are_too_much_for_a_message_are_read_in_pages(
+    start: Start, gateway: FakeGateway
+) -> None:
+    def entry(*payloads: bytes) -> journal_pb2.Entry:
+        signals = [suspension_pb2.Signal(name="go", payload=payload) for payload in payloads]
+        kind, state = journal_pb2.ENTRY_KIND_WAIT, journal_pb2.ENTRY_STATE_DONE
+        return journal_pb2.Entry(key="1", kind=kind, name="go", state=state, signals=signals)
+
+    gateway.worker.pages = [
+        pb.ReadJournalResponse(entries=[entry(b"1")], next=0, next_signals=1),
+        pb.ReadJournalResponse(entries=[entry(b"2")]),
+    ]
+    gateway.worker.resumptions = [
+        pb.ReadResumptionResponse(signals=[suspension_pb2.Signal(payload=b"1")], next=1),
+        pb.ReadResumptionResponse(signals=[suspension_pb2.Signal(payload=b"2")]),
+    ]
+
+    @task
+    async def told(context: Context) -> list[list[str]]:
+        resumed = await context.wait_for("go")
+        assert context.resumption is not None
+        both = resumed.signals, context.resumption.signals
+        return [[one.payload.decode() for one in signals] for signals in both]
+
+    _, session = await start(told)
+    resumption = suspension_pb2.Resumption(suspension=1, ending="signal", is_partial=True)
+    await session.grant(L, 1, kind="told", journal_is_partial=True, resumption=resumption)
+
+    assert (await session.outcome()).completed.result == b'[["1","2"],["1","2"]]'
+    assert [(read.after, read.signals_after) for read in gateway.worker.reads] == [(0, 0), (0, 1)]
+
+
 async def test_a_wait_ends_the_lease_and_frees_the_slot_in_one_message(start: Start) -> None:
     @task
     async def ask(context: Context) -> None:

@@ -66,6 +66,6 @@ def _grant(row: Sequence[Any]) -> Grant:
         if resumption:
             suspension, ending, *signals = resumption
             grant.resumption = Resumption(
-                suspension, ending.decode(), [stored_signal(each) for each in signals]
+                suspension, ending.decode(), [stored_signal(each) for each in signals], b"s" in flags
             )
     return grant

@@ -20,7 +20,5 @@ class KeyRingFunctions(Functions):
 
     async def keyring_swap(self, expected: int, revision: int, ciphertext: bytes) -> bool:
         """Puts another ring in the place of one; False when that is no longer the stored one."""
-        reply = await self.client.fcall_durable(
-            "keyring_swap", keys.KEYRING, expected, revision, ciphertext
-        )
+        reply = await self.client.fcall_durable("keyring_swap", keys.KEYRING, expected, revision, ciphertext)
         return reply == 1

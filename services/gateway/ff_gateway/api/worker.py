@@ -10,16 +10,19 @@ from ff_core.backend import EngineBackend
 from ff_core.errors import EngineError, ErrorCode, invalid
 from ff_core.lease import CancelNotice, Grant, Outcome
 from ff_core.output import Appended
+from ff_core.signal import StoredSignal
 from ff_core.wire import journal as journal_wire
 from ff_core.wire import names, output
 from ff_core.wire import worker as wire
 from ff_core.wire.status import status_of, status_of_code
+from ff_core.wire.suspension import signal_message
 from ff_core.wire.time import duration, span_ms
 from ff_gateway.api.session import SessionStream
 from ff_gateway.demand import DemandBook, Profile
 from ff_gateway.outcomes import Outcomes, WaitpointTeller
 from ff_gateway.pipeline import answers_in_order
 from ff_gateway.policy import Policy
+from ff_gateway.session import ENTRY_BYTES, MESSAGE_BYTES, grant_bytes
 from ff_gateway.sessions import Sessions
 from flowfabric_api.worker.v1 import worker_pb2 as pb
 from flowfabric_api.worker.v1 import worker_pb2_grpc
@@ -28,8 +31,8 @@ MAX_CLAIM = 256
 #: Messages of one output stream that are written at once; each holds half a MiB at most.
 OUTPUT_UNDER_WAY = 16
 MAX_WAIT_MS = 30_000
-#: Most data that one page of a journal holds.
-MAX_JOURNAL_PAGE = 1 << 20
+#: Most data that one page of a journal, or of signals, holds.
+MAX_PAGE = 1 << 20
 #: Worker recorded for outcomes that come without a worker id.
 UNARY_WORKER = "unary"
 
@@ -114,6 +117,9 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
             raise EngineError(ErrorCode.SCHEDULER_UNAVAILABLE, retry_after_ms=500)
         grants = await claim(self._book, profile, request.max_grants or 1, wait_ms / 1000)
         ttl_ms = self._policy.lease_ttl_ms
+        grants, surplus = _carried(grants)
+        if surplus:
+            self._book.give_back([grant.lease for grant in surplus])
         if grants:
             # The caller is here, so the grant needs no offer: record who has it.
             await self._backend.lease_renew(
@@ -200,16 +206,33 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
         return pb.RecordJournalResponse()
 
     async def ReadJournal(self, request: pb.ReadJournalRequest, _context: Any) -> pb.ReadJournalResponse:
-        if request.after < 0:
-            raise invalid("after", f"{request.after}; at least 0")
-        if not 0 <= request.page_bytes <= MAX_JOURNAL_PAGE:
-            raise invalid("page_bytes", f"{request.page_bytes}; at most {MAX_JOURNAL_PAGE}")
-        page = await self._backend.journal_read(
-            request.execution_id, request.after, request.page_bytes or MAX_JOURNAL_PAGE
-        )
+        page_bytes = _page_bytes(request)
+        if request.signals_after < 0:
+            raise invalid("signals_after", f"{request.signals_after}; at least 0")
+        page = await self._backend.journal_read(request.execution_id, request.after, page_bytes)
         reply = pb.ReadJournalResponse(next=page.next)
+        if page.entries:
+            first, told = page.entries[0], request.signals_after
+            first.signals = first.signals[told:]
+            if len(page.entries) == 1:  # only an entry that is alone can be larger than the page
+                fitting = _fitting(first.signals, page_bytes)
+                if len(fitting) < len(first.signals):
+                    reply.next, reply.next_signals = first.sequence - 1, told + len(fitting)
+                first.signals = fitting
         journal_wire.add_entries(reply.entries, page.entries)
         return reply
+
+    async def ReadResumption(
+        self, request: pb.ReadResumptionRequest, _context: Any
+    ) -> pb.ReadResumptionResponse:
+        page_bytes = _page_bytes(request)
+        record = await self._backend.suspension_describe(request.execution_id)
+        signals = [one for one in record.signals if one.number > request.after] if record is not None else []
+        fitting = _fitting(signals, page_bytes)
+        return pb.ReadResumptionResponse(
+            signals=[signal_message(one) for one in fitting],
+            next=fitting[-1].number if len(fitting) < len(signals) else 0,
+        )
 
 
 class UnaryClaimant:
@@ -232,6 +255,16 @@ class UnaryClaimant:
         self.some.set()
 
 
+def _carried(grants: list[Grant]) -> tuple[list[Grant], list[Grant]]:
+    """The grants that one message carries, one at least, and the others."""
+    size = 0
+    for count, grant in enumerate(grants):
+        size += grant_bytes(grant)
+        if size > MESSAGE_BYTES and count:
+            return grants[:count], grants[count:]
+    return grants, []
+
+
 async def claim(book: DemandBook, profile: Profile, wanted: int, wait_s: float) -> list[Grant]:
     """Waits until the first grants are there, or the time is over.
 
@@ -250,6 +283,24 @@ async def claim(book: DemandBook, profile: Profile, wanted: int, wait_s: float) 
     finally:
         book.leave(demand, claimant)
     return claimant.grants
+
+
+def _page_bytes(request: pb.ReadJournalRequest | pb.ReadResumptionRequest) -> int:
+    if request.after < 0:
+        raise invalid("after", f"{request.after}; at least 0")
+    if not 0 <= request.page_bytes <= MAX_PAGE:
+        raise invalid("page_bytes", f"{request.page_bytes}; at most {MAX_PAGE}")
+    return request.page_bytes or MAX_PAGE
+
+
+def _fitting(signals: list[StoredSignal], page_bytes: int) -> list[StoredSignal]:
+    """The first of these that one page holds; one at least."""
+    size = 0
+    for count, signal in enumerate(signals):
+        size += len(signal.payload) + ENTRY_BYTES
+        if size > page_bytes and count:
+            return signals[:count]
+    return signals
 
 
 def _refusal(code: ErrorCode, field: str, detail: str = "") -> EngineError:

@@ -231,14 +231,16 @@ class Signal(_message.Message):
     def __init__(self, number: _Optional[int] = ..., waitpoint: _Optional[str] = ..., name: _Optional[str] = ..., category: _Optional[str] = ..., source: _Optional[str] = ..., correlation_id: _Optional[str] = ..., payload: _Optional[bytes] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Resumption(_message.Message):
-    __slots__ = ("suspension", "ending", "signals")
+    __slots__ = ("suspension", "ending", "signals", "is_partial")
     SUSPENSION_FIELD_NUMBER: _ClassVar[int]
     ENDING_FIELD_NUMBER: _ClassVar[int]
     SIGNALS_FIELD_NUMBER: _ClassVar[int]
+    IS_PARTIAL_FIELD_NUMBER: _ClassVar[int]
     suspension: int
     ending: str
     signals: _containers.RepeatedCompositeFieldContainer[Signal]
-    def __init__(self, suspension: _Optional[int] = ..., ending: _Optional[str] = ..., signals: _Optional[_Iterable[_Union[Signal, _Mapping]]] = ...) -> None: ...
+    is_partial: bool
+    def __init__(self, suspension: _Optional[int] = ..., ending: _Optional[str] = ..., signals: _Optional[_Iterable[_Union[Signal, _Mapping]]] = ..., is_partial: _Optional[bool] = ...) -> None: ...
 
 class Suspension(_message.Message):
     __slots__ = ("number", "reason_code", "state", "ending", "suspend_time", "due_time", "waits", "waitpoints")

@@ -444,6 +444,28 @@ class RecordJournalResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class ReadJournalRequest(_message.Message):
+    __slots__ = ("execution_id", "after", "page_bytes", "signals_after")
+    EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    PAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SIGNALS_AFTER_FIELD_NUMBER: _ClassVar[int]
+    execution_id: str
+    after: int
+    page_bytes: int
+    signals_after: int
+    def __init__(self, execution_id: _Optional[str] = ..., after: _Optional[int] = ..., page_bytes: _Optional[int] = ..., signals_after: _Optional[int] = ...) -> None: ...
+
+class ReadJournalResponse(_message.Message):
+    __slots__ = ("entries", "next", "next_signals")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    NEXT_SIGNALS_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[_journal_pb2.Entry]
+    next: int
+    next_signals: int
+    def __init__(self, entries: _Optional[_Iterable[_Union[_journal_pb2.Entry, _Mapping]]] = ..., next: _Optional[int] = ..., next_signals: _Optional[int] = ...) -> None: ...
+
+class ReadResumptionRequest(_message.Message):
     __slots__ = ("execution_id", "after", "page_bytes")
     EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
@@ -453,10 +475,10 @@ class ReadJournalRequest(_message.Message):
     page_bytes: int
     def __init__(self, execution_id: _Optional[str] = ..., after: _Optional[int] = ..., page_bytes: _Optional[int] = ...) -> None: ...
 
-class ReadJournalResponse(_message.Message):
-    __slots__ = ("entries", "next")
-    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+class ReadResumptionResponse(_message.Message):
+    __slots__ = ("signals", "next")
+    SIGNALS_FIELD_NUMBER: _ClassVar[int]
     NEXT_FIELD_NUMBER: _ClassVar[int]
-    entries: _containers.RepeatedCompositeFieldContainer[_journal_pb2.Entry]
+    signals: _containers.RepeatedCompositeFieldContainer[_suspension_pb2.Signal]
     next: int
-    def __init__(self, entries: _Optional[_Iterable[_Union[_journal_pb2.Entry, _Mapping]]] = ..., next: _Optional[int] = ...) -> None: ...
+    def __init__(self, signals: _Optional[_Iterable[_Union[_suspension_pb2.Signal, _Mapping]]] = ..., next: _Optional[int] = ...) -> None: ...

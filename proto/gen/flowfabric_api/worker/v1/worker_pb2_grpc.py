@@ -103,6 +103,11 @@ class WorkerServiceStub:
                 request_serializer=flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.ReadJournalRequest.SerializeToString,
                 response_deserializer=flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.ReadJournalResponse.FromString,
                 _registered_method=True)
+        self.ReadResumption = channel.unary_unary(
+                '/flowfabric.worker.v1.WorkerService/ReadResumption',
+                request_serializer=flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.ReadResumptionRequest.SerializeToString,
+                response_deserializer=flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.ReadResumptionResponse.FromString,
+                _registered_method=True)
 
 
 class WorkerServiceServicer:
@@ -198,6 +203,13 @@ class WorkerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadResumption(self, request, context):
+        """The signals of a resumption that were too much for its grant. Needs no lease.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_WorkerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -260,6 +272,11 @@ def add_WorkerServiceServicer_to_server(servicer, server):
                     servicer.ReadJournal,
                     request_deserializer=flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.ReadJournalRequest.FromString,
                     response_serializer=flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.ReadJournalResponse.SerializeToString,
+            ),
+            'ReadResumption': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadResumption,
+                    request_deserializer=flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.ReadResumptionRequest.FromString,
+                    response_serializer=flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.ReadResumptionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -595,6 +612,33 @@ class WorkerService:
             '/flowfabric.worker.v1.WorkerService/ReadJournal',
             flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.ReadJournalRequest.SerializeToString,
             flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.ReadJournalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadResumption(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/flowfabric.worker.v1.WorkerService/ReadResumption',
+            flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.ReadResumptionRequest.SerializeToString,
+            flowfabric__api_dot_worker_dot_v1_dot_worker__pb2.ReadResumptionResponse.FromString,
             options,
             channel_credentials,
             insecure,
