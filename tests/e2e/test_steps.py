@@ -160,8 +160,7 @@ async def test_more_than_one_suspension_holds_is_waited_for_in_turns(
     await until_state(client, execution_id, State.SUSPENDED)
     is_up = True
     for name in names:
-        asking = await until(client, execution_id, lambda one, name=name: name in names_of(one))
-        assert len(names_of(asking)) <= 16
+        assert len(await until_asked(client, execution_id, name)) <= 16
         await client.approve(execution_id, name)
 
     assert await client.result(execution_id, list, timeout=30) == ["approved"] * 20
@@ -426,6 +425,11 @@ def names_of(execution: Execution) -> list[str]:
     if execution.state is not State.SUSPENDED or execution.suspension is None:
         return []
     return [wait.name for wait in execution.suspension.waits]
+
+
+async def until_asked(client: Client, execution_id: str, name: str) -> list[str]:
+    """What is waited for, once this is among it."""
+    return names_of(await until(client, execution_id, lambda one: name in names_of(one)))
 
 
 async def until_suspension(client: Client, execution_id: str, number: int) -> Any:
