@@ -175,7 +175,7 @@ async def test_a_token_whose_time_is_over_opens_nothing(door: Door) -> None:
 
 async def test_a_single_use_token_is_used_once_and_a_repeat_gets_the_first_answer(door: Door) -> None:
     single = su.WaitpointSpec(name="approval", use=su.WAITPOINT_USE_SINGLE)
-    waiting = await wait_at(door, "single", single, condition=NEVER)
+    waiting = await wait_at(door, "single", single, condition=sources(2))
     first = await waiting.signal(payload=b"1")
 
     repeat = await waiting.signal(payload=b"1")
