@@ -20,7 +20,10 @@ from flowfabric import Execution, OutputFrame, State
 TERMINAL = frozenset({"completed", "failed", "cancelled", "expired"})
 
 #: Events that end a lease.
-ENDS = TERMINAL | {"attempt_failed", "delayed", "lease_expired", "lease_revoked", "released"}
+ENDS = TERMINAL | {"attempt_failed", "delayed", "lease_expired", "lease_revoked", "released", "suspended"}
+
+#: What a record says of a durable step, before its name.
+DID = "did "
 
 
 @dataclass(slots=True)
@@ -34,6 +37,8 @@ class Run:
     started: float
     ended: float | None = None
     """None when the process was killed in the middle."""
+    steps: list[str] = field(default_factory=list)
+    """Durable steps that took effect in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,8 @@ def read_runs(records: Path) -> list[Run]:
             runs[key] = Run(
                 record["execution"], record["attempt"], record["epoch"], record["pid"], record["time"]
             )
+        elif record["what"].startswith(DID):
+            runs[key].steps.append(record["what"].removeprefix(DID))
         else:
             runs[key].ended = record["time"]
     return list(runs.values())
@@ -95,14 +102,17 @@ def read_events(call: Callable[..., object], partitions: int = 64) -> dict[str, 
 
 def check(
     texts: Mapping[str, str],
-    frames: int,
+    check_end: Callable[[str, Sequence[Run], Shown], None],
     *,
     runs: Iterable[Run],
     events: Mapping[str, Sequence[Event]],
     shown: Mapping[str, Shown],
     disturbances: Disturbances,
 ) -> None:
-    """Asserts every promise for every execution; `texts` is what was submitted, by execution."""
+    """Asserts every promise for every execution; `texts` is what was submitted, by execution.
+
+    `check_end` asserts what is promised of the end of that work.
+    """
     runs_of: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         runs_of[run.execution].append(run)
@@ -110,30 +120,39 @@ def check(
     for execution, text in texts.items():
         given_back = check_feed(execution, events[execution])
         check_runs(execution, runs_of[execution], given_back, disturbances)
-        check_end(text, frames, runs_of[execution], shown[execution])
+        check_end(text, runs_of[execution], shown[execution])
 
 
 def check_feed(execution: str, events: Sequence[Event]) -> Counter[int]:
     """One outcome, and never two leases: each claim follows the end of the lease before it.
 
-    Gives how often each attempt was given back unconfirmed, to be granted again under its number.
+    Gives how often each attempt was suspended or given back unconfirmed, to be granted again as it was.
     """
     story = f"{execution}: {[(event.name, event.attempt, event.epoch) for event in events]}"
     assert sum(event.name in TERMINAL for event in events) == 1, story
     assert events[0].name == "created", story
     assert events[-1].name in TERMINAL, story
-    epoch, attempt, is_leased = 0, 0, False
+    epoch, attempt, is_leased, is_resumed = 0, 0, False, False
+    next_attempts = {1}
     given_back: Counter[int] = Counter()
     for event in events:
         if event.name == "claimed":
             assert not is_leased, story
-            assert (event.epoch, event.attempt) == (epoch + 1, attempt + 1), story
+            assert (event.epoch, event.attempt in next_attempts) == (epoch + 1, True), story
+            is_resumed = event.attempt == attempt
             epoch, attempt, is_leased = event.epoch, event.attempt, True
         elif event.name in ENDS:
             assert is_leased, story
             assert event.epoch == epoch, story
             is_leased = False
-            if event.name == "released" and event.attempt == attempt - 1:
+            next_attempts = {event.attempt + 1}
+            if event.name == "suspended":
+                given_back[attempt] += 1
+                next_attempts = {attempt}
+            elif event.name == "released" and is_resumed:  # whether it was confirmed, not all feeds say
+                given_back[attempt] += 1
+                next_attempts.add(attempt)
+            elif event.name == "released" and event.attempt == attempt - 1:
                 given_back[attempt] += 1
                 attempt -= 1
             assert event.attempt == attempt, story
@@ -157,7 +176,7 @@ def check_runs(
         assert ended <= later.started, f"two at one time: {story}"
 
 
-def check_end(text: str, frames: int, runs: Sequence[Run], shown: Shown) -> None:
+def check_recorded_work(frames: int, text: str, runs: Sequence[Run], shown: Shown) -> None:
     """The right result, by a run that is on record, and its output whole and in order."""
     execution = shown.execution
     assert execution.state is State.COMPLETED, execution

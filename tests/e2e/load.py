@@ -8,20 +8,22 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from flowfabric import Client, Execution, Spec, State, Submission
 from flowfabric._stack import Stack
 from flowfabric._valkey import ValkeyServer, tied_command
-from tests.e2e.history import Disturbances, Run, Shown, check, read_events, read_runs
+from tests.e2e.history import Disturbances, Run, Shown, check, check_recorded_work, read_events, read_runs
 from tests.e2e.waiting import eventually, is_ready, until
 
 PROGRAM = Path(__file__).parent / "programs" / "recorded_work.py"
 FRAMES = 3
 PATIENCE_S = 90.0
 AT_ONCE = 16
+CHECK_END = partial(check_recorded_work, FRAMES)
 
 #: Leases short enough to be waited for.
 LEASE_TTL_MS = 1500
@@ -135,12 +137,14 @@ class Load:
 
     # Work
 
-    async def submit(self, count: int, seconds: float = 0.03, *, is_held: bool = False) -> list[str]:
+    async def submit(
+        self, count: int, seconds: float = 0.03, *, is_held: bool = False, kind: str = "recorded_work"
+    ) -> list[str]:
         """Submits more; each one acknowledged is one to account for."""
         texts = [f"text {len(self.texts) + number}" for number in range(count)]
         specs = [
             Spec(
-                "recorded_work",
+                kind,
                 {"text": text, "seconds": seconds, "frames": FRAMES, "is_held": is_held},
             )
             for text in texts
@@ -156,6 +160,11 @@ class Load:
     def release(self) -> None:
         """Lets go of work that is held."""
         Path(f"{self._records}.released").touch()
+
+    def letter(self, execution_id: str) -> list[str]:
+        """Id and token of the waitpoint of an errand, once it has sent them out."""
+        letter = Path(f"{self._records}.{execution_id}")
+        return letter.read_text().split() if letter.exists() else []
 
     def runs(self) -> list[Run]:
         """What the handlers wrote down so far."""
@@ -193,12 +202,14 @@ class Load:
 
         return dict(zip(self.texts, await asyncio.gather(*(show(one) for one in self.texts)), strict=True))
 
-    async def check(self) -> dict[str, Shown]:
-        """Finishes, and asserts every promise of the engine for every execution."""
+    async def check(
+        self, check_end: Callable[[str, Sequence[Run], Shown], None] = CHECK_END
+    ) -> dict[str, Shown]:
+        """Finishes, and asserts every promise for every execution; `check_end` those of what it does."""
         shown = await self.finish()
         check(
             self.texts,
-            FRAMES,
+            check_end,
             runs=self.runs(),
             events=read_events(self.valkey.call),
             shown=shown,

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowfabric import Context, Worker, task
+from flowfabric import Context, Waitpoint, Worker, all_of, signal, task
 
 RECORDS = os.open(os.environ["RECORDS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 #: Work that is to be held goes on when this file exists.
@@ -47,6 +47,12 @@ def write_record(context: Context, what: str) -> None:
     os.write(RECORDS, json.dumps(record).encode() + b"\n")
 
 
+def write_letter(context: Context, waitpoint: Waitpoint) -> None:
+    """Tells the test where it may answer."""
+    letter = Path(f"{os.environ['RECORDS']}.{context.execution_id}")
+    letter.write_text(f"{waitpoint.waitpoint_id} {waitpoint.token}")
+
+
 @task
 async def recorded_work(order: Order, context: Context) -> str:
     write_record(context, "started")
@@ -64,6 +70,36 @@ async def recorded_work(order: Order, context: Context) -> str:
 
 
 @task
+async def errand(order: Order, context: Context) -> str:
+    """Writes a letter, waits for two answers, and rests; with a step before, between and after."""
+
+    async def do(name: str) -> str:
+        await asyncio.sleep(order.seconds / 2)
+        write_record(context, f"did {name}")
+        await asyncio.sleep(order.seconds / 2)
+        return f"{name} {order.text}"
+
+    async def send(waitpoint: Waitpoint) -> str:
+        write_letter(context, waitpoint)
+        return await do("send")
+
+    write_record(context, "started")
+    try:
+        done = [await context.step("order", do, "order")]
+        waitpoint = await context.waitpoint("go", single_use=False)
+        done.append(await context.step("send", send, waitpoint))
+        answers = await context.wait_for(waitpoint, all_of(signal("paid"), signal("approved")), timeout=300)
+        done.append(await context.step("pack", do, "pack"))
+        await context.sleep(order.seconds)
+        done.append(await context.step("ship", do, "ship"))
+    except BaseException as error:
+        write_record(context, type(error).__name__)
+        raise
+    write_record(context, "finished")
+    return ", ".join(done + sorted(f"{each.name} {each.value(str)}" for each in answers.signals))
+
+
+@task
 async def poison(status: int) -> None:
     """Takes its whole process with it, before anything could be said of it."""
     os._exit(status)
@@ -72,8 +108,9 @@ async def poison(status: int) -> None:
 async def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     await Worker(
-        [recorded_work, poison],
+        [recorded_work, errand, poison],
         slots=int(os.environ["SLOTS"]),
+        short_wait=0,
         prefetch=os.environ["PREFETCH"] == "1",
         worker_id=os.environ["WORKER_ID"],
         namespace=os.environ["NAMESPACE"],
