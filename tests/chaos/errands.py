@@ -88,7 +88,11 @@ class Errands:
         """All is closed, and each signal and its delivery is kept as long as it has to be."""
         suspension = await self._load.client.suspension(execution_id)
         assert suspension is not None
-        assert (suspension.state, suspension.ending, suspension.number) == ("closed", "timeout", 2)
+        ways = (
+            ("closed", "timeout", 2),
+            ("closed", "signal", 1),
+        )  # a frozen worker may sleep through by itself
+        assert (suspension.state, suspension.ending, suspension.number) in ways, suspension
         waitpoints = await self._load.client.waitpoints(execution_id, include_closed=True)
         assert [(each.name, each.state) for each in waitpoints] == [("go", "closed")]
 
@@ -98,7 +102,8 @@ class Errands:
 
         assert (ask("HLEN", "deliveries"), ask("ZCARD", "delivery_expiry")) == (2, 2), execution_id
         kept = [json.loads(text.split(b"\n")[0]) for text in ask("HVALS", "signals")]  # type: ignore[attr-defined]
-        assert [(each["number"], each["name"]) for each in kept] == [(3, "timeout")], execution_id
+        numbers = [3] if suspension.number == 2 else [1, 2]
+        assert sorted(each["number"] for each in kept) == numbers, execution_id
 
     def _check_keys(self) -> None:
         keys: list[bytes] = self._load.valkey.call("KEYS", "ff:{p:*")  # type: ignore[assignment]
