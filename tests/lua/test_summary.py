@@ -197,7 +197,7 @@ def test_nothing_of_the_output_is_left_after_its_retention(scenario: Scenario) -
 def test_a_patch_from_the_wire_fits(scenario: Scenario) -> None:
     grant = scenario.hold()
     message = pb.Frame(number=1, kind="FRAME_KIND_SUMMARY", data=b' {"a": {"b" : []}} ', null_paths=["/a/c"])
-    [frame] = wire.frames([message], 1000)
+    ([frame], _) = wire.frames([message], 1000)
 
     put(scenario, grant.lease, frame.number, (frame.kind, frame.data.decode()))
 

@@ -73,11 +73,12 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
             yield answer
 
     async def AppendOutput(self, request: pb.AppendOutputRequest, _context: Any) -> pb.StreamOutputResponse:
-        appended, refusal = await self._append_good(request)
+        frames, refusal = output.frames(request.frames, self._policy.max_output_frame_bytes)
+        if refusal is not None:  # a single call is taken as a whole or not at all
+            raise refusal
+        appended = await self._backend.output_append(request.lease, frames)
         if appended.error is not None:
             raise _refusal(appended.error, "lease", f"stored up to {appended.through}")
-        if refusal is not None:
-            raise refusal
         return _appended(request.lease, appended)
 
     async def _append(self, request: pb.StreamOutputRequest) -> pb.StreamOutputResponse:
@@ -92,9 +93,7 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
             reply.error.CopyFrom(status_of(refusal))
         return reply
 
-    async def _append_good(
-        self, request: pb.StreamOutputRequest | pb.AppendOutputRequest
-    ) -> tuple[Appended, EngineError | None]:
+    async def _append_good(self, request: pb.StreamOutputRequest) -> tuple[Appended, EngineError | None]:
         """Stores the frames before the first bad one, and says what is wrong with that."""
         good, refusal = output.frames(request.frames, self._policy.max_output_frame_bytes)
         if refusal is not None and not good:
