@@ -64,5 +64,5 @@ def test_both_sides_of_the_wire_check_the_same_limits() -> None:
 
 def test_what_a_grant_carries_is_told() -> None:
     assert f"at most {constant('INLINE_ENTRIES')} entries and {constant('INLINE_BYTES') >> 10} KiB" in JOURNAL
-    assert f"at most {constant('MOST_JOURNAL') >> 20} MiB" in JOURNAL
+    assert f"at most {constant('MOST_PAST') >> 20} MiB" in JOURNAL
     assert f"the newest {constant('SHOWN')} entries" in JOURNAL
