@@ -82,8 +82,12 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
         return _appended(request.lease, appended)
 
     async def _append(self, request: pb.StreamOutputRequest) -> pb.StreamOutputResponse:
+        """Stores the frames before the first bad one, and says what is wrong with that."""
+        good, refusal = output.frames(request.frames, self._policy.max_output_frame_bytes)
+        appended = Appended(0, None)
         try:
-            appended, refusal = await self._append_good(request)
+            if good or refusal is None:
+                appended = await self._backend.output_append(request.lease, good)
         except EngineError as error:
             if error.code.retryable:
                 raise
@@ -92,13 +96,6 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
         if refusal is not None and appended.error is None:
             reply.error.CopyFrom(status_of(refusal))
         return reply
-
-    async def _append_good(self, request: pb.StreamOutputRequest) -> tuple[Appended, EngineError | None]:
-        """Stores the frames before the first bad one, and says what is wrong with that."""
-        good, refusal = output.frames(request.frames, self._policy.max_output_frame_bytes)
-        if refusal is not None and not good:
-            return Appended(0, None), refusal
-        return await self._backend.output_append(request.lease, good), refusal
 
     async def Claim(self, request: pb.ClaimRequest, _context: Any) -> pb.ClaimResponse:
         names.identifier(request.worker_id, "worker_id")
