@@ -117,16 +117,17 @@ async def test_sleeps_hold_no_worker_and_end_by_the_clock_of_the_engine(
     client: Client, start_worker: StartWorker
 ) -> None:
     @task
-    async def nap(context: Context) -> str:
+    async def nap(context: Context, seconds: float) -> str:
         began = await context.now()
-        await context.sleep(0.2)
-        await context.sleep_until(began + timedelta(seconds=0.4))
+        await context.sleep(seconds)
+        await context.sleep_until(began + timedelta(seconds=2 * seconds))
         return began.isoformat()
 
     await start_worker(nap, short_wait=0)
-    execution_id = (await client.submit(nap)).execution_id
-    asleep = await until_state(client, execution_id, State.SUSPENDED)
+    long_id = (await client.submit(nap, 3600.0)).execution_id
+    asleep = await until_state(client, long_id, State.SUSPENDED)
     assert asleep.state_vector.blocking_reason == "waiting_for_timer"
+    execution_id = (await client.submit(nap, 0.2)).execution_id
     began = datetime.fromisoformat(await client.result(execution_id, str, timeout=30))
     assert datetime.now(UTC) - began >= timedelta(seconds=0.4)
     steps = (await client.get(execution_id)).steps
@@ -141,15 +142,15 @@ async def test_more_than_one_suspension_holds_is_waited_for_in_turns(
     client: Client, start_worker: StartWorker
 ) -> None:
     names = [f"w{n}" for n in range(20)]
-    is_up = False
+    outages = iter(range(20))
 
     async def call() -> None:
-        if not is_up:
+        if next(outages, None) is not None:
             raise ConnectionError
 
     @task
     async def gate(context: Context) -> list[str]:
-        retry = StepRetry(backoff=Backoff(initial=0.1))
+        retry = StepRetry(max_attempts=21, backoff=Backoff(initial=0.1))
         await asyncio.gather(*(context.step("call", call, retry=retry) for _ in range(20)))
         await asyncio.gather(*(context.sleep(0.3) for _ in range(40)))
         answers = await asyncio.gather(*(context.wait_for(name, timeout=60) for name in names))
@@ -157,8 +158,6 @@ async def test_more_than_one_suspension_holds_is_waited_for_in_turns(
 
     await start_worker(gate, short_wait=0)
     execution_id = (await client.submit(gate)).execution_id
-    await until_state(client, execution_id, State.SUSPENDED)
-    is_up = True
     for name in names:
         assert len(await until_asked(client, execution_id, name)) <= 16
         await client.approve(execution_id, name)
