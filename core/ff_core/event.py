@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 _TEXT = re.compile(
     r"(?P<name>\S+) (?P<execution>\S+) (?P<state>\S+) (?P<attempt>\d+) (?P<epoch>\d+)"
     # Absent from events of the release before this.
-    r"(?: (?P<namespace>[^/ ]+)/(?P<lane>[^/ ]+) (?P<kind>\S+))?"
+    r"(?: (?P<namespace>[^/ ]+)/(?P<lane>[^/ ]+) (?P<kind>[^ ?]+)(?:\?\S+)?)?"
     r" (?P<detail>.*)",
     re.DOTALL,
 )

@@ -241,7 +241,7 @@ do
 
   -- Appends to the partition's durable feed and wakes whoever watches this execution. The events of one call are one
   -- entry of the feed, each a field `event`:
-  -- "<name> <execution> <state> <attempt> <epoch> <namespace>/<lane> <kind> <detail>".
+  -- "<name> <execution> <state> <attempt> <epoch> <namespace>/<lane> <kind><marks of its tags> <detail>".
   function ff.event(x, name, detail)
     if x.queue ~= last_queue then
       last_queue, last_lane = x.queue, string.match(x.queue, '^[^/]*/[^/]*')
@@ -249,7 +249,7 @@ do
     local n = #events
     events[n + 1] = 'event'
     events[n + 2] = name .. ' ' .. x.id .. ' ' .. x.state .. ' ' .. x.attempt .. ' ' .. x.epoch .. ' ' .. last_lane
-      .. ' ' .. x.kind .. ' ' .. (detail or '')
+      .. ' ' .. x.kind .. (x.marks or '') .. ' ' .. (detail or '')
     tell(x, ff.TERMINAL[x.state] and ENDED or CHANGED)
   end
 

@@ -40,12 +40,27 @@ do
     if #tags > 0 then
       redis.call('HSET', ff.key(prefix, 'tags', id), unpack(tags))
       ff.index_tags(x, tags)
+      x.marks = ff.tag_marks(tags)
     end
     if memo then
       redis.call('SET', memo, fingerprint .. ' ' .. id, 'PX', ttl)
     end
     ff.event(x, 'created')
     return { 'OK', id, 0 }
+  end
+
+  -- What stands for a tag in events: short whatever the tag, and without blanks.
+  function ff.tag_mark(tag, value)
+    return '?' .. string.sub(redis.sha1hex(tag .. '=' .. value), 1, 16)
+  end
+
+  -- The marks of tags, nil for none. They are in the core, where events find them without a look at the tags.
+  function ff.tag_marks(tags)
+    local marks = {}
+    for i = 1, #tags, 2 do
+      marks[#marks + 1] = ff.tag_mark(tags[i], tags[i + 1])
+    end
+    return #marks > 0 and table.concat(marks) or nil
   end
 
   -- Adds x to the index of each of its tags.
@@ -336,6 +351,8 @@ do
       redis.call('HSET', key, unpack(flat))
       ff.index_tags(x, flat)
     end
+    x.marks = ff.tag_marks(flat)
+    ff.save(x)
     return { 'OK', flat }
   end
 

@@ -2,47 +2,51 @@
 do
   local CHUNK = 32 -- entries read at once; a call that made a thousand executions is one entry of a thousand events
 
-  -- Whether entries behind a place were dropped before they were read. Of a place whose own entry is gone that is taken
-  -- for granted, although it may have been the last to go.
-  local function fell_off(key, id)
-    local first = redis.call('XRANGE', key, '-', '+', 'COUNT', 1)[1]
-    if not first then
-      return 0
-    elseif id == '0-0' then -- nothing had ever happened
-      return redis.call('XLEN', key) >= tonumber(ff.EVENTS_KEPT) and 1 or 0
+  -- How many entries a feed that has some ever got.
+  local function entries_added(key)
+    local info = redis.call('XINFO', 'STREAM', key)
+    for i = 1, #info, 2 do
+      if info[i] == 'entries-added' then
+        return info[i + 1]
+      end
     end
-    return ff.is_before(id, first[1]) and 1 or 0
   end
 
-  -- A test of whether an execution has all tags now, each looked up once a call. What is purged has none.
-  local function tag_test(prefix, tags)
-    local verdicts = {}
-    return function(id)
-      if verdicts[id] == nil then
-        verdicts[id] = true
-        for tag, value in pairs(tags) do
-          verdicts[id] = verdicts[id] and redis.call('HGET', ff.key(prefix, 'tags', id), tag) == value
-        end
-      end
-      return verdicts[id]
+  -- What a place says: the id of an entry, how many of its events were read, 0 for all, and how many entries there ever
+  -- were before what is read next; a place of the release before does not say it. Then 1 if some were dropped unread.
+  local function read_place(key, place)
+    local id, skip, done = string.match(place, '^(%d+%-%d+)%.?(%d*)/?(%d*)$')
+    skip, done = tonumber(skip) or 0, id == '0-0' and 0 or tonumber(done)
+    local first = redis.call('XRANGE', key, '-', '+', 'COUNT', 1)[1]
+    if not first or (id and not ff.is_before(id, first[1])) then
+      return id, skip, done, 0
     end
+    local dropped = entries_added(key) - redis.call('XLEN', key)
+    return id, skip, dropped, id and (not done or dropped > done) and 1 or 0
+  end
+
+  local function place_of(id, read, done)
+    return id .. (read > 0 and '.' .. read or '') .. (done and '/' .. done or '')
   end
 
   -- A test of whether an event is wanted; '' asks for nothing.
-  local function event_test(prefix, namespace, lane, kind, names, tags)
-    local is_tagged = tag_test(prefix, tags)
+  local function event_test(namespace, lane, kind, names, marks)
     return function(event)
-      local name, id, of_namespace, of_lane, of_kind =
-        string.match(event, '^(%S+) (%S+) %S+ %d+ %d+ ([^/ ]*)/?([^/ ]*) ?(%S*)')
-      return (names == '' or string.find(names, ',' .. name .. ',', 1, true) ~= nil)
+      local name, of_namespace, of_lane, of_kind, of_marks =
+        string.match(event, '^(%S+) %S+ %S+ %d+ %d+ ([^/ ]*)/?([^/ ]*) ?([^ ?]*)(%S*)')
+      local is_wanted = (names == '' or string.find(names, ',' .. name .. ',', 1, true) ~= nil)
         and (namespace == '' or namespace == of_namespace)
         and (lane == '' or lane == of_lane)
         and (kind == '' or kind == of_kind)
-        and is_tagged(id)
+      for _, mark in ipairs(marks) do
+        is_wanted = is_wanted and string.find(of_marks, mark, 1, true) ~= nil
+      end
+      return is_wanted
     end
   end
 
-  -- Reads events after a place: the id of an entry that was read whole, or that id, a dot and how many of its events were.
+  -- Reads events after a place: "<id of an entry>/<entries there were up to it>" when that was read whole, else
+  -- "<id>.<events read of it>/<entries there were before it>".
   --
   -- KEYS  1 executions
   -- ARGV  1 after          "" for the first kept, "0-0" for when nothing had happened, "$" to be told the end only
@@ -57,26 +61,25 @@ do
   --       {id of entry, number in it, event}, ..}
   -- codes none
   local function feed_read(keys, args)
-    local prefix, after, limit, scan_limit = ff.prefix(keys[1]), args[1], tonumber(args[2]), tonumber(args[3])
-    local key, tags = prefix .. 'events', {}
+    local after, limit, scan_limit = args[1], tonumber(args[2]), tonumber(args[3])
+    local key, marks = ff.prefix(keys[1]) .. 'events', {}
     if after == '$' then
       local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
-      return { last and last[1] or '0-0', 0, 0 }
+      return { last and place_of(last[1], 0, entries_added(key)) or '0-0', 0, 0 }
     end
     for i = 8, #args, 2 do
-      tags[args[i]] = args[i + 1]
+      marks[#marks + 1] = ff.tag_mark(args[i], args[i + 1])
     end
-    local is_wanted = event_test(prefix, args[4], args[5], args[6], args[7], tags)
-    local id, skip = string.match(after, '^(%d+%-%d+)%.?(%d*)$')
-    skip = tonumber(skip) or 0
+    local is_wanted = event_test(args[4], args[5], args[6], args[7], marks)
+    local id, skip, done, fell_off = read_place(key, after)
     local from, scanned = not id and '-' or skip > 0 and id or '(' .. id, 0
-    local reply = { after, id and fell_off(key, id) or 0, 0 }
+    local reply = { after, fell_off, 0 }
     repeat
       local entries = redis.call('XRANGE', key, from, '+', 'COUNT', CHUNK)
       for _, entry in ipairs(entries) do
         for n = (entry[1] == id and skip or 0) + 1, #entry[2] / 2 do
           if #reply == 3 + limit or scanned == scan_limit then
-            reply[1] = n > 1 and entry[1] .. '.' .. n - 1 or reply[1]
+            reply[1] = n > 1 and place_of(entry[1], n - 1, done) or reply[1]
             reply[3] = 1
             return reply
           end
@@ -85,7 +88,8 @@ do
             reply[#reply + 1] = { entry[1], n, entry[2][2 * n] }
           end
         end
-        reply[1], from = entry[1], '(' .. entry[1]
+        done = done and done + 1
+        reply[1], from = place_of(entry[1], 0, done), '(' .. entry[1]
       end
     until #entries < CHUNK
     return reply

@@ -83,16 +83,27 @@ def test_a_page_may_end_within_an_entry_of_many_events(scenario: Scenario) -> No
     assert [len(page.texts) for page in pages] == [3, 3, 1]
     assert [id for page in pages for id in page.ids] == ids
     assert [number for page in pages for _, number in page.places] == [1, 2, 3, 4, 5, 6, 7]
-    assert {entry for page in pages for entry, _ in page.places} == {pages[-1].last}
+    assert {entry for page in pages for entry, _ in page.places} == {pages[-1].last.partition("/")[0]}
     assert all("." in page.last for page in pages[:-1])
+
+
+def grow(scenario: Scenario, entries: int) -> None:
+    """So many entries of one event each."""
+    for _ in range(entries):
+        scenario.engine.advance(1)
+        scenario.create()
+
+
+def keep(scenario: Scenario, entries: int) -> None:
+    """Drops all entries but the newest."""
+    scenario.engine.command("XTRIM", scenario.prefix + "events", "MAXLEN", entries)
 
 
 def test_a_place_within_an_entry_that_is_gone_goes_on_with_the_next(scenario: Scenario) -> None:
     scenario.create_many(*(scenario.item() for _ in range(3)))
     within = read(scenario, limit=1)
-    scenario.engine.advance(1)
-    scenario.create(kind="later")
-    scenario.engine.command("XTRIM", scenario.prefix + "events", "MAXLEN", 1)
+    grow(scenario, 1)
+    keep(scenario, 1)
 
     page = read(scenario, within.last)
 
@@ -100,28 +111,77 @@ def test_a_place_within_an_entry_that_is_gone_goes_on_with_the_next(scenario: Sc
 
 
 def test_who_comes_too_late_is_told_and_goes_on_with_what_is_kept(scenario: Scenario) -> None:
-    scenario.create()
+    grow(scenario, 1)
     behind = read(scenario).last
-    for _ in range(3):
-        scenario.engine.advance(1)
-        scenario.create()
-    scenario.engine.command("XTRIM", scenario.prefix + "events", "MAXLEN", 2)
+    grow(scenario, 3)
+    keep(scenario, 2)
 
     page = read(scenario, behind)
 
     assert (page.fell_off, len(page.texts)) == (True, 2)
     assert read(scenario, page.last).fell_off is False
     assert read(scenario, "").fell_off is False  # whoever asks for what is kept misses nothing
-    assert read(scenario, "0-0").fell_off is False
+
+
+@pytest.mark.parametrize("within", [False, True], ids=["page ends", "page ends within an entry"])
+@pytest.mark.parametrize("origin", ["first", "end", "fallen off"])
+def test_who_lost_its_own_entry_and_nothing_after_it_has_not_fallen_off(
+    scenario: Scenario, origin: str, within: bool
+) -> None:
+    grow(scenario, 3)
+    keep(scenario, 2)  # entries are numbered from the first ever, not from the first kept
+    if origin == "fallen off":
+        start = read(scenario, limit=1).last
+        grow(scenario, 2)
+        keep(scenario, 2)
+        after = read(scenario, start)
+        assert after.fell_off
+    else:
+        after = read(scenario, "$" if origin == "end" else "")
+    if within:  # two pages over one entry of two events
+        scenario.create_many(scenario.item(), scenario.item())
+        after = read(scenario, read(scenario, after.last, limit=1).last, limit=1)
+    grow(scenario, 3)
+    keep(scenario, 3)
+
+    assert len(read(scenario, after.last).texts) == 3
+    assert read(scenario, after.last).fell_off is False
+    keep(scenario, 2)
+    assert read(scenario, after.last).fell_off is True
+
+
+def test_who_lost_the_rest_of_its_own_entry_has_fallen_off(scenario: Scenario) -> None:
+    scenario.create_many(scenario.item(), scenario.item())
+    within, whole = (read(scenario, limit=limit).last for limit in (1, 2))
+    grow(scenario, 1)
+    keep(scenario, 1)
+
+    assert [read(scenario, after).fell_off for after in (within, whole)] == [True, False]
 
 
 def test_who_waited_for_the_first_event_is_told_when_it_is_gone(scenario: Scenario) -> None:
-    flat = ("event", "created 0-1 waiting 0 0 default/main test ")
-    for number in range(1, 10_002):
-        scenario.engine.command("XADD", scenario.prefix + "events", f"{number}-1", *flat)
-    scenario.engine.command("XTRIM", scenario.prefix + "events", "MAXLEN", 10_000)
+    start = read(scenario, "$").last
+    grow(scenario, 2)
 
-    assert read(scenario, "0-0", limit=1).fell_off is True
+    assert read(scenario, start).fell_off is False
+    keep(scenario, 1)
+    assert read(scenario, start).fell_off is True
+
+
+def test_a_place_of_the_release_before_falls_off_with_its_entry(scenario: Scenario) -> None:
+    grow(scenario, 2)
+    old = read(scenario).last.partition("/")[0]
+    assert (read(scenario, old).fell_off, read(scenario, old).last) == (False, old)
+    grow(scenario, 3)
+    assert "/" not in read(scenario, old, limit=2).last
+    keep(scenario, 3)
+
+    page = read(scenario, old)
+
+    assert page.fell_off is True  # it may have been the last to go; nobody can tell
+    grow(scenario, 1)
+    keep(scenario, 1)
+    assert read(scenario, page.last).fell_off is False
 
 
 def feed(scenario: Scenario) -> dict[str, str]:
@@ -160,11 +220,41 @@ def test_readers_choose_namespace_lane_kind_tags_and_names(
     assert page.last == read(scenario).last
 
 
-def test_tags_count_as_they_are_when_read(scenario: Scenario) -> None:
+def test_tags_count_as_they_were_when_it_happened(scenario: Scenario) -> None:
     id = scenario.create()
-    scenario.call("execution_tag", id, 32, "app.name", "x")
+    scenario.call("execution_tag", id, 32, "app.name", "x", "app.more", "a b?c")
+    scenario.call("execution_reprioritize", id, 5)
+    scenario.call("execution_tag", id, 32, "app.name", "y", "app.more", "")
+    scenario.call("execution_cancel", "", 0, id)
 
-    assert set(read(scenario, tags=("app.name", "x")).ids) == {id}
+    assert read(scenario, tags=("app.name", "x")).names == ["priority_changed"]
+    assert read(scenario, tags=("app.more", "a b?c", "app.name", "x")).names == ["priority_changed"]
+    assert read(scenario, tags=("app.more", "a b?c", "app.name", "y")).names == []
+    assert read(scenario, tags=("app.name", "y")).names == ["cancelled"]
+
+
+def test_what_happened_to_a_purged_execution_is_found_by_its_tags(scenario: Scenario) -> None:
+    grant = scenario.hold(tags={"app.name": "x"}, policy={"retention_ms": 1000})
+    scenario.hold(tags={"app.name": "y"})
+    scenario.complete(grant.lease)
+    scenario.engine.advance(1001)
+    assert scenario.call("retention_purge", 10)[0] == 1
+    assert scenario.core(grant.id) == {}
+
+    page = read(scenario, tags=("app.name", "x"))
+
+    assert page.names == ["created", "claimed", "confirmed", "completed"]
+    assert set(page.ids) == {grant.id}
+
+
+def test_events_of_what_has_no_tags_carry_nothing_of_them(scenario: Scenario) -> None:
+    id = scenario.create()
+    tagged = scenario.create(tags={"app.name": "x"})
+    scenario.call("execution_tag", tagged, 32, "app.name", "")
+    scenario.call("execution_cancel", "why not", 0, tagged)
+
+    assert read(scenario).texts[0] == f"created {id} waiting 0 0 default/main test "
+    assert read(scenario).texts[-1] == f"cancelled {tagged} cancelled 0 0 default/main test why not"
 
 
 def test_a_filter_looks_at_a_bounded_number_and_says_how_far_it_came(scenario: Scenario) -> None:

@@ -3,8 +3,11 @@
 A cursor is the place in each partition, not one point in time: clocks of nodes differ, and a fail-over
 may set one back. Bytes of varints, deflated, in the alphabet of URLs:
 
-    1, partitions, base, then for each partition: 0 from the first kept | 1 nothing had happened |
-    2 + milliseconds since base, sequence, number of events read of that entry (0 for all)
+    2, partitions, base, then for each partition: 0 from the first kept | 1 nothing had happened |
+    2 + milliseconds since base, sequence, number of events read of that entry (0 for all),
+    1 + number of entries read whole (0 when that is not known)
+
+Version 1, of the release before, has not the last.
 """
 
 from __future__ import annotations
@@ -21,12 +24,12 @@ from ff_core.wire import names
 from ff_core.wire.time import point
 from flowfabric_api.subscription.v1 import subscription_pb2 as pb
 
-VERSION = 1
+VERSION = 2
 FROM_FIRST, NOTHING = "", "0-0"
 #: Of the text; holds the places of all partitions that there can be.
 MAX_CURSOR = 64 << 10
-#: Bytes of one place at most: three varints of 64 bits.
-MAX_PLACE = 30
+#: Bytes of one place at most: four varints of 64 bits.
+MAX_PLACE = 40
 
 _FAMILIES = {
     pb.EVENT_FAMILY_LIFECYCLE: "lifecycle",
@@ -72,12 +75,12 @@ def add_event(messages: Messages[pb.Event], event: Event) -> None:
 def write_cursor(places: Sequence[str]) -> str:
     """The cursor of a place in each partition; a place is in the form of feed.lua."""
     parts = [_parts(place) for place in places]
-    base = min((each[0] for each in parts if len(each) == 3), default=0)
+    base = min((each[0] for each in parts if len(each) > 1), default=0)
     found = bytearray()
     for number in (VERSION, len(places), base):
         _add(found, number)
     for each in parts:
-        for number in (each[0] - base + 2, *each[1:]) if len(each) == 3 else each:
+        for number in (each[0] - base + 2, *each[1:]) if len(each) > 1 else each:
             _add(found, number)
     return base64.urlsafe_b64encode(zlib.compress(found)).decode().rstrip("=")
 
@@ -87,11 +90,11 @@ def read_cursor(cursor: str, partitions: int) -> list[str]:
     try:
         numbers = _numbers(_inflate(cursor, partitions))
         version, count, base = (next(numbers) for _ in range(3))
-        if version != VERSION:
+        if version not in (1, VERSION):
             raise ValueError(f"it is of version {version}")
         if count != partitions:
             raise ValueError(f"it is of an engine of {count} partitions")
-        places = [_place(numbers, base) for _ in range(count)]
+        places = [_place(numbers, base, version) for _ in range(count)]
         if next(numbers, None) is not None:
             raise ValueError("more follows")
     except (ValueError, StopIteration, RuntimeError, zlib.error) as error:
@@ -106,17 +109,19 @@ def _refused(cursor: str, error: Exception) -> EngineError:
 def _parts(place: str) -> tuple[int, ...]:
     if place in (FROM_FIRST, NOTHING):
         return (0,) if place == FROM_FIRST else (1,)
-    ms, _, rest = place.partition("-")
+    entry, _, done = place.partition("/")
+    ms, _, rest = entry.partition("-")
     seq, _, read = rest.partition(".")
-    return int(ms), int(seq), int(read or 0)
+    return int(ms), int(seq), int(read or 0), int(done) + 1 if done else 0
 
 
-def _place(numbers: Iterator[int], base: int) -> str:
+def _place(numbers: Iterator[int], base: int, version: int) -> str:
     first = next(numbers)
     if first < 2:
         return NOTHING if first else FROM_FIRST
     seq, read = next(numbers), next(numbers)
-    return f"{base + first - 2}-{seq}" + (f".{read}" if read else "")
+    done = next(numbers) if version > 1 else 0
+    return f"{base + first - 2}-{seq}" + (f".{read}" if read else "") + (f"/{done - 1}" if done else "")
 
 
 def _inflate(cursor: str, partitions: int) -> bytes:

@@ -8,6 +8,7 @@ them, should one be lost.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -209,4 +210,4 @@ class Subscriptions:
 def _order(place: str) -> tuple[int, int]:
     """Places in the order of their time, those before anything first."""
     ms, _, rest = (place or "0-0").partition("-")
-    return int(ms), int(rest.partition(".")[0])
+    return int(ms), int(re.split("[./]", rest)[0])

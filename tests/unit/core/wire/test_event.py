@@ -17,7 +17,14 @@ from flowfabric_api.subscription.v1 import subscription_pb2 as pb
 PLACE = st.one_of(
     st.sampled_from([wire.FROM_FIRST, wire.NOTHING]),
     st.builds("{}-{}".format, st.integers(1, 1 << 50), st.integers(0, 1 << 40)),
-    st.builds("{}-{}.{}".format, st.integers(1, 1 << 50), st.integers(0, 9), st.integers(1, 1000)),
+    st.builds("{}-{}/{}".format, st.integers(1, 1 << 50), st.integers(0, 9), st.integers(0, 1 << 40)),
+    st.builds(
+        "{}-{}.{}/{}".format,
+        st.integers(1, 1 << 50),
+        st.integers(0, 9),
+        st.integers(1, 1000),
+        st.integers(0, 1 << 40),
+    ),
 )
 
 
@@ -27,7 +34,7 @@ def test_a_cursor_says_the_places_it_was_made_of(places: list[str]) -> None:
 
 
 def test_a_cursor_of_64_partitions_fits_in_a_header() -> None:
-    places = [f"{1_700_000_000_000 + 977 * one}-{one}.{one + 1}" for one in range(64)]
+    places = [f"{1_700_000_000_000 + 977 * one}-{one}.{one + 1}/{10**6 + 31 * one}" for one in range(64)]
 
     assert len(wire.write_cursor(places)) < 1000
 
@@ -39,8 +46,9 @@ def packed(*numbers: int) -> str:
 @pytest.mark.parametrize(
     "cursor",
     [
-        "x", "é", "a" * 70_000, "!!!!", packed(), packed(2, 2, 0, 0, 0), packed(1, 3, 0, 0, 0, 0),
-        packed(1, 2, 0, 0), packed(1, 2, 0, 0, 0, 0), packed(1, 2, 0, 0, 5), packed(1, 2, *[255] * 10, 0, 0),
+        "x", "é", "a" * 70_000, "!!!!", packed(), packed(3, 2, 0, 0, 0), packed(1, 3, 0, 0, 0, 0),
+        packed(1, 2, 0, 0), packed(1, 2, 0, 0, 0, 0), packed(1, 2, 0, 0, 5), packed(2, 2, 0, 0, 5, 0, 0),
+        packed(1, 2, *[255] * 10, 0, 0),
         packed(1, 2, 0, 0, 0x80),
         base64.urlsafe_b64encode(zlib.compress(bytes(10_000_000))).decode(),
         base64.urlsafe_b64encode(zlib.compress(b"\x01\x02\x00\x00\x00")[:-1]).decode(),
@@ -53,6 +61,10 @@ def test_what_is_no_cursor_of_this_engine_is_refused(cursor: str) -> None:
         wire.read_cursor(cursor, 2)
 
     assert (refused.value.code.name, refused.value.field) == ("INVALID_ARGUMENT", "after")
+
+
+def test_a_cursor_of_the_release_before_is_read() -> None:
+    assert wire.read_cursor(packed(1, 4, 9, 0, 1, 2, 7, 0, 5, 8, 3), 4) == ["", "0-0", "9-7", "12-8.3"]
 
 
 @given(st.binary(max_size=60))
@@ -74,6 +86,8 @@ def test_an_event_is_read_in_the_form_of_this_release_and_of_the_one_before() ->
     assert (old.namespace, old.lane, old.kind, old.detail) == ("", "", "", "SomeError")
     assert (new.family, old.family, new.at_ms) == ("completion", "lease", 5)
     assert Event.read(7, "5-1", 1, "created 7-aa waiting 0 0 a/b c ").detail == ""
+    tagged = Event.read(7, "5-1", 1, "cancelled 7-aa cancelled 1 2 a/b c?0f?1e why ?2d")
+    assert (tagged.kind, tagged.detail) == ("c", "why ?2d")
     with pytest.raises(ValueError, match="no event"):
         Event.read(7, "5-1", 1, "nonsense")
 
