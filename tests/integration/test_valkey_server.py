@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
-from flowfabric._valkey import ValkeyCluster, ValkeyError, ValkeyServer, find_binary, read_fields
-from flowfabric.testing import AnyValkey, RemoteValkey, docker_answers, open_valkey
+from flowfabric._valkey import POLL_S, ValkeyCluster, ValkeyError, ValkeyServer, find_binary, read_fields
+from flowfabric.testing import (
+    IMAGE,
+    AnyValkey,
+    RemoteValkey,
+    describe_valkey,
+    docker_answers,
+    open_valkey,
+)
 
 
 def config(server: AnyValkey, name: str) -> str:
@@ -181,6 +192,56 @@ def test_a_docker_engine_that_answers_is_found(tmp_path: Path) -> None:
         engine.start()
         assert docker_answers(f"unix://{path}")
         engine.join()
+
+
+class ImagelessEngine(BaseHTTPRequestHandler):
+    """Docker as it answers where there is no way to a registry."""
+
+    def do_GET(self) -> None:
+        self._answer(200, b'{"ApiVersion": "1.41"}')
+
+    def do_POST(self) -> None:
+        self._answer(500, b'{"message": "no way to the registry"}')
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *_: object) -> None:
+        """Says nothing."""
+
+    def address_string(self) -> str:
+        return "docker"  # the peer of a Unix socket has no address
+
+
+@pytest.fixture
+def imageless_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """DOCKER_HOST names an engine that answers and can start nothing."""
+    path = str(tmp_path / "docker.sock")
+    monkeypatch.delenv("FF_TEST_VALKEY_URL", raising=False)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    monkeypatch.setattr("flowfabric.testing.container_failures", [])
+    with socketserver.ThreadingUnixStreamServer(path, ImagelessEngine) as engine:
+        thread = threading.Thread(target=engine.serve_forever, args=(POLL_S,))
+        thread.start()
+        yield
+        engine.shutdown()
+        thread.join()
+
+
+def test_docker_without_the_image_is_warned_of_once_and_passed_over(imageless_engine: None) -> None:
+    assert describe_valkey().startswith(IMAGE)
+
+    with contextlib.ExitStack() as stack:
+        with pytest.warns(UserWarning, match=r"tests run on .*: 500 .*no way to the registry"):
+            first = stack.enter_context(open_valkey())
+        second = stack.enter_context(open_valkey())
+
+        assert isinstance(first, ValkeyServer)
+        assert isinstance(second, ValkeyServer)
+        assert first.call("PING") == second.call("PING") == "PONG"
 
 
 @pytest.mark.cluster
