@@ -180,6 +180,7 @@ do
       local took, changed = ff.take(record, ff.signal_of(header, w, 'signal'))
       effect = ff.is_satisfied(record) and 'resumed' or changed and 'counted' or took and 'repeated' or 'unmatched'
     end
+    ff.event(x, 'signal', header.number .. ' ' .. w.name .. ' ' .. effect .. ' ' .. source)
     if w.uses == 'single' and USES_UP[effect] then
       w.used = s.fingerprint .. ' ' .. header.number .. ' ' .. effect
     end
@@ -191,7 +192,6 @@ do
     if effect ~= 'resumed' then -- a resume has saved it
       ff.save_waitpoint(x, w)
     end
-    ff.event(x, 'signal', header.number .. ' ' .. w.name .. ' ' .. effect .. ' ' .. source)
     return header.number, effect
   end
 

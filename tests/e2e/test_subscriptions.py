@@ -66,7 +66,7 @@ async def test_the_life_of_an_execution_is_told_in_order(client: Client, start_w
         for event in told
         if event.name in ("created", "claimed", "suspended", "signal", "resumed", "completed")
     ]
-    assert names == ["created", "claimed", "suspended", "resumed", "signal", "claimed", "completed"]
+    assert names == ["created", "claimed", "suspended", "signal", "resumed", "claimed", "completed"]
     assert {event.execution_id for event in told} == {execution_id}
     assert {(event.namespace, event.lane, event.kind) for event in told} == {
         (client.namespace, "default", wait.kind)

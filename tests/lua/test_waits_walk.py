@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -165,6 +166,9 @@ class Walk(RuleBasedStateMachine):
     def waits_are_sound(self) -> None:
         self.scenario.assert_sound()
         assert_waits(self.scenario, self.id)
+        for before, event in pairwise(self.scenario.event_entries()):
+            if (event["event"], event["detail"]) == ("resumed", "signal"):
+                assert before["event"] in ("signal", "suspended"), "a cause comes before its effect"
 
 
 @pytest.mark.timeout(300)
