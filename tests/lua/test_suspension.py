@@ -57,7 +57,7 @@ def test_a_resumed_execution_keeps_its_attempt_and_sees_what_resumed_it(scenario
     assert (number, ending, payload) == (1, b"signal", b"yes\n\0")
     assert json.loads(header)["source"] == "user:alice"
     told = [(event["event"], event["state"]) for event in scenario.event_entries()]
-    assert told[-3:] == [("signal", "suspended"), ("resumed", "waiting"), ("claimed", "active")]  # causes first
+    assert told[-3:] == [("signal", "suspended"), ("resumed", "waiting"), ("claimed", "active")]
     scenario.assert_sound()
 
 
