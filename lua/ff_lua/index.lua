@@ -65,13 +65,28 @@ do
     return entries, #flat < 2 * limit
   end
 
-  -- Active executions, newest first: their own indexes are ordered by expiry, which moves. Nil when either index has
-  -- more than `limit`.
-  local function active(prefix, score, id, limit)
-    local found = {}
-    for _, index in ipairs({ 'offered', 'leased' }) do
-      local ids = redis.call('ZRANGE', prefix .. index, 0, limit - 1)
-      if #ids == limit then
+  -- The keys of the indexes that together hold the executions of a state, where they are not in one of its own.
+  local function scattered(prefix, state, filter)
+    if state == 'active' then
+      return { prefix .. 'offered', prefix .. 'leased' }
+    end
+    local keys, lane = {}, filter.namespace .. '/' .. filter.lane .. (filter.lane ~= '' and '/' or '')
+    for _, queue in ipairs(redis.call('ZRANGE', prefix .. 'ready', 0, -1)) do
+      if string.sub(queue, 1, #lane) == lane then
+        keys[#keys + 1] = ff.key(prefix, 'queue', queue)
+      end
+    end
+    return keys
+  end
+
+  -- Executions of several indexes, newest first, because each has an order of its own. Nil when they have more than
+  -- `limit`.
+  local function merged(prefix, keys, score, id, limit)
+    local found, total = {}, 0
+    for _, key in ipairs(keys) do
+      local ids = redis.call('ZRANGE', key, 0, limit - total)
+      total = total + #ids
+      if total > limit then
         return nil
       end
       for _, member in ipairs(ids) do
@@ -93,7 +108,7 @@ do
   -- Lists executions of one index beyond a position.
   --
   -- KEYS  1 executions
-  -- ARGV  1 index          executions, delayed, suspended, active, a terminal state, or tag:<namespace>/<tag>=<value>
+  -- ARGV  1 index          executions, a state, or tag:<namespace>/<tag>=<value>
   --       2 direction      desc or asc, by score and id
   --       3 after_score    "" to start
   --       4 after_id
@@ -113,11 +128,13 @@ do
     for i = 11, #args, 2 do
       filter.tags[args[i]] = args[i + 1]
     end
-    local index = args[1]
-    local entries, complete = index == 'active' and active(prefix, args[3], args[4], scan_limit), true
+    local index, entries, complete = args[1], nil, true
+    if index == 'active' or index == 'waiting' then
+      entries = merged(prefix, scattered(prefix, index, filter), args[3], args[4], scan_limit)
+      -- Too many to sort: the list of all is in their order, and the filter knows the state.
+      index = entries and index or 'executions'
+    end
     if not entries then
-      -- Too many active ones to sort: the list of all is in their order, and the filter knows the state.
-      index = index == 'active' and 'executions' or index
       entries, complete = page(prefix, index, args[2], args[3], args[4], scan_limit)
     end
     local reply = { complete and 1 or 0, args[3], args[4] }

@@ -85,6 +85,30 @@ def test_a_list_of_more_active_ones_than_one_call_looks_at_ends_and_is_whole(sce
     assert listed(scenario, "active", state="active") == ids[::-1]
 
 
+def test_a_list_of_more_waiting_ones_than_one_call_looks_at_ends_and_is_whole(scenario: Scenario) -> None:
+    ids = []
+    for n in range(10):
+        ids.append(scenario.create(priority=n, queue=f"default/main/{n % 2}"))
+        scenario.engine.advance(1)
+
+    assert listed(scenario, "waiting", state="waiting") == ids[::-1]
+
+
+def test_what_waits_is_found_without_looking_at_what_has_ended(scenario: Scenario) -> None:
+    oldest = scenario.create(queue="default/main/old", priority=9)
+    scenario.engine.advance(1)
+    newest = scenario.create(queue="default/main/new")
+    scenario.create(queue="default/main2/new")
+    scenario.create(queue="foreign/main/new")
+    for _ in range(10):
+        scenario.complete(scenario.hold(queue="default/main/held").lease)
+
+    found = scenario.call("execution_list", "waiting", "desc", "", "", 2, 3, "default", "main", "", "waiting")
+
+    is_complete, _, _, *entries = found
+    assert (is_complete, [execution[0].decode() for _, execution in entries]) == (1, [newest, oldest])
+
+
 def test_depths_and_lanes_are_known(scenario: Scenario) -> None:
     scenario.create()
     scenario.create()

@@ -86,7 +86,7 @@ def _index_of(query: ListQuery) -> tuple[str, bool]:
     """The narrowest index that answers, and whether it is read upwards."""
     for tag, value in query.tags.items():
         return f"tag:{query.namespace}/{tag}={value}", False
-    if query.state is None or query.state is State.WAITING:
+    if query.state is None:
         return "executions", False
     return query.state.value, query.state in BY_DUE_TIME
 
