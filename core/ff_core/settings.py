@@ -39,6 +39,8 @@ class ServiceSettings(BaseSettings):
     that may be repeated go on with the next one."""
     partitions: int = Field(64, ge=1, le=4096)
     """Number of partitions. Fixed by the first process that ever starts; a mismatch refuses to start."""
+    events_kept: int = Field(10_000, ge=100)
+    """Entries that the feed of a partition keeps for subscriptions, about; one holds all events of a call."""
     wait_replicas: int = Field(0, ge=0)
     """Replicas that must have a write before it is acknowledged; best-effort output and renewals apart."""
     wait_replicas_timeout_ms: int = Field(1000, ge=1)

@@ -59,9 +59,10 @@ class Library:
 
 
 @functools.cache
-def assemble() -> Library:
-    """Reads the sources and names them by their content."""
-    bodies = [(files(__package__) / source).read_text(encoding="utf-8") for source in SOURCES]
+def assemble(events_kept: int = 10_000) -> Library:
+    """Reads the sources and names them by their content. `events_kept` bounds the feed of a partition."""
+    bodies = [f"local EVENTS_KEPT = '{events_kept}'"]
+    bodies += [(files(__package__) / source).read_text(encoding="utf-8") for source in SOURCES]
     digest = hashlib.sha256("\0".join(bodies).encode()).hexdigest()[:12]
     name = f"ff_{digest}"
     code = f"#!lua name={name}\nlocal LIBRARY = '{name}'\n" + "\n".join(bodies)

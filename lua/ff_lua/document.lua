@@ -170,7 +170,7 @@ do
       redis.call('ZADD', prefix .. 'executions', unpack(listed, from, to))
     end
     for from, to in ff.slices(events) do
-      redis.call('XADD', prefix .. 'events', 'MAXLEN', '~', ff.EVENTS_KEPT, '*', unpack(events, from, to))
+      redis.call('XADD', prefix .. 'events', 'MAXLEN', '~', EVENTS_KEPT, '*', unpack(events, from, to))
     end
   end
 

@@ -17,7 +17,6 @@ local function register(name, body)
 end
 
 do
-  ff.EVENTS_KEPT = '10000' -- per partition; the bound of the durable feed
   ff.HISTORY_KEPT = 200 -- ended leases an execution remembers, the newest
   ff.NEVER = 9e15 -- score of what waits without a limit of time; beyond every time, and still a whole number
 

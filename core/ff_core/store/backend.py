@@ -94,7 +94,7 @@ async def open_backend(settings: ServiceSettings) -> ValkeyBackend:
         settings.tls,
         settings.store_timeout_ms / 1000,
     )
-    library = assemble()
+    library = assemble(settings.events_kept)
     client = StoreClient(
         endpoint,
         library,
