@@ -25,8 +25,8 @@ PATIENCE_S = 90.0
 AT_ONCE = 16
 CHECK_END = partial(check_recorded_work, FRAMES)
 
-#: Leases short enough to be waited for.
-LEASE_TTL_MS = 1500
+#: Leases short enough to be waited for, and long enough to be renewed on a machine that is busy.
+LEASE_TTL_MS = 3000
 SHORT_LEASES = {"FF_LEASE_TTL_MS": str(LEASE_TTL_MS)}
 
 
@@ -155,6 +155,16 @@ class Load:
             assert isinstance(verdict, Submission), verdict
             self.texts[verdict.execution_id] = text
             ids.append(verdict.execution_id)
+        return ids
+
+    async def hold(self, count: int) -> list[str]:
+        """Submits work that runs until it is released, and waits until all of it runs."""
+        ids = await self.submit(count, is_held=True)
+
+        async def do_run() -> bool:
+            return set(ids) <= {run.execution for run in self.runs()}
+
+        await eventually(do_run, PATIENCE_S)
         return ids
 
     def release(self) -> None:

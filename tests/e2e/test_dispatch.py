@@ -14,7 +14,7 @@ from flowfabric import State
 from flowfabric._stack import ServiceProcess
 from tests.e2e.history import read_events
 from tests.e2e.load import PATIENCE_S, Load, open_load
-from tests.e2e.waiting import eventually, is_ready, until_state
+from tests.e2e.waiting import eventually, is_ready
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -24,8 +24,7 @@ async def test_a_gateway_that_is_stopped_with_orders_under_way_holds_nobody_up(t
         stopped, scheduler = (load.stack.processes[name] for name in ("gateway-0", "scheduler-0"))
         # Most free slots come first, so the orders go to the gateway that will not hear them.
         [of_stopped] = await load.start_workers(1, slots=48, door=0)
-        for execution_id in await load.submit(4, is_held=True):
-            await until_state(load.client, execution_id, State.ACTIVE)
+        await load.hold(4)
         [of_other] = await load.start_workers(1, slots=8, door=1)
 
         stopped.kill(signal.SIGSTOP)

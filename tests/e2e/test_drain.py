@@ -9,20 +9,21 @@ import pytest
 
 from flowfabric import State
 from flowfabric_api.worker.v1 import worker_pb2 as pb
-from tests.e2e.load import SHORT_LEASES, open_load
+from tests.e2e.load import PATIENCE_S, open_load
 from tests.e2e.test_unary_worker import PRECONDITION, claim
 from tests.e2e.waiting import eventually, until_state
 from tests.e2e.wire import open_stubs, refusal
 
 pytestmark = pytest.mark.timeout(180)
 
+#: Leases that are not lost to a busy machine, and moves enough to outlast them.
+LEASE_TTL_MS, SESSION_MAX_AGE_MS, MOVES = 4000, 300, 20
+
 
 async def test_a_worker_told_to_go_finishes_what_it_has_and_takes_no_more(tmp_path: Path) -> None:
-    async with open_load(tmp_path) as load:
+    async with open_load(tmp_path, env={}) as load:
         [leaver] = await load.start_workers(1, slots=4)
-        held = await load.submit(4, is_held=True)
-        for execution_id in held:
-            await until_state(load.client, execution_id, State.ACTIVE)
+        held = await load.hold(4)
 
         leaver.kill(signal.SIGTERM)
 
@@ -34,18 +35,20 @@ async def test_a_worker_told_to_go_finishes_what_it_has_and_takes_no_more(tmp_pa
         load.release()
         assert await leaver.wait() == 0
         assert {run.execution for run in load.runs()} == set(held)
-        assert await load.client.workers() == []
+
+        async def is_nobody_there() -> bool:
+            return await load.client.workers() == []
+
+        await eventually(is_nobody_there)
         await load.start_workers(1)
         shown = await load.check()
         assert {(one.execution.attempt, one.execution.reclaims) for one in shown.values()} == {(1, 0)}
 
 
 async def test_a_rolling_restart_of_the_gateways_loses_no_lease_and_no_outcome(tmp_path: Path) -> None:
-    async with open_load(tmp_path, gateways=2) as load:
+    async with open_load(tmp_path, gateways=2, env={}) as load:
         await load.start_workers(3)
-        held = await load.submit(6, is_held=True)
-        for execution_id in held:
-            await until_state(load.client, execution_id, State.ACTIVE)
+        await load.hold(6)
         await load.submit(300)
         await load.reach(50)
 
@@ -69,7 +72,7 @@ async def test_every_service_ends_well_when_told_to(tmp_path: Path) -> None:
         await load.check()
         await load.stop_workers()
 
-        statuses = await load.stack.stop()
+        statuses = await load.stack.stop(grace=PATIENCE_S)
 
         assert set(statuses.values()) == {0}
 
@@ -100,13 +103,11 @@ async def test_the_outcome_of_a_lease_that_ran_out_is_refused(tmp_path: Path) ->
 async def test_workers_move_between_gateways_again_and_again_and_lose_no_lease(
     tmp_path: Path, gateways: int
 ) -> None:
-    env = SHORT_LEASES | {"FF_SESSION_MAX_AGE_MS": "300"}
+    env = {"FF_LEASE_TTL_MS": str(LEASE_TTL_MS), "FF_SESSION_MAX_AGE_MS": str(SESSION_MAX_AGE_MS)}
     async with open_load(tmp_path, gateways=gateways, env=env) as load:
         # What a worker fetched ahead it may give back, which would count as an attempt after a move.
         await load.start_workers(3, prefetch=False)
-        held = await load.submit(6, is_held=True)
-        for execution_id in held:
-            await until_state(load.client, execution_id, State.ACTIVE)
+        await load.hold(6)
         await load.submit(300)
 
         seen: dict[str, set[tuple[str, str]]] = {}
@@ -115,11 +116,11 @@ async def test_workers_move_between_gateways_again_and_again_and_lose_no_lease(
             for worker in await load.client.workers():
                 seen.setdefault(worker.worker_id, set()).add((worker.gateway_id, worker.session_id))
             return all(
-                len(places) > 5 and len({gateway for gateway, _ in places}) == gateways
+                len(places) > MOVES and len({gateway for gateway, _ in places}) == gateways
                 for places in seen.values()
             )
 
-        await eventually(have_moved)
+        await eventually(have_moved, PATIENCE_S)
         await load.submit(100)
         await load.reach(400)
         load.release()

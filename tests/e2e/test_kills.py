@@ -13,14 +13,14 @@ import pytest
 from flowfabric import Policy, State
 from flowfabric._stack import ServiceProcess
 from tests.e2e.history import Run, read_events
-from tests.e2e.load import FRAMES, SHORT_LEASES, open_load
-from tests.e2e.waiting import eventually, until_state, until_terminal
+from tests.e2e.load import FRAMES, PATIENCE_S, SHORT_LEASES, open_load
+from tests.e2e.waiting import eventually, until_terminal
 
 pytestmark = pytest.mark.timeout(180)
 
 
 async def test_without_a_disturbance_every_attempt_is_the_first(tmp_path: Path) -> None:
-    async with open_load(tmp_path) as load:
+    async with open_load(tmp_path, env={}) as load:  # with leases that last: a slow machine is none either
         await load.start_workers(2)
         await load.submit(200)
 
@@ -32,13 +32,13 @@ async def test_without_a_disturbance_every_attempt_is_the_first(tmp_path: Path) 
 
 async def test_the_work_of_a_killed_worker_is_taken_over(tmp_path: Path) -> None:
     async with open_load(tmp_path) as load:
-        victim, _ = await load.start_workers(2)
-        held = await load.submit(4, is_held=True)
+        workers = await load.start_workers(2)
+        held = await load.hold(4)
         await load.submit(300)
-        for execution_id in held:
-            await until_state(load.client, execution_id, State.ACTIVE)
         await load.reach(100)
 
+        [first, *_] = [run for run in load.runs() if run.execution in held]
+        [victim] = [worker for worker in workers if worker.pid == first.pid]
         load.kill(victim)
         load.release()
 
@@ -76,22 +76,20 @@ async def test_a_worker_frozen_past_its_leases_changes_nothing_when_it_wakes(tmp
         assert {one: shown.execution for one, shown in (await load.check()).items()} == {
             one: shown.execution for one, shown in before.items()
         }
-        await load.submit(100)
 
         async def is_back_at_work() -> bool:
-            old = {run.execution for run in at_work} | set(before)
-            return any(run.pid == victim.pid and run.execution not in old for run in load.runs())
+            ids = await load.submit(20)
+            await asyncio.gather(*(load.client.result(one, timeout=PATIENCE_S) for one in ids))
+            return any(run.pid == victim.pid and run.execution in ids for run in load.runs())
 
-        await eventually(is_back_at_work)
+        await eventually(is_back_at_work, PATIENCE_S)
         await load.check()
 
 
 async def test_work_that_kills_its_worker_fails_at_its_cap_and_takes_no_other_with_it(tmp_path: Path) -> None:
     async with open_load(tmp_path) as load:
         [worker] = await load.start_workers(1)
-        held = await load.submit(4, is_held=True)
-        for execution_id in held:
-            await until_state(load.client, execution_id, State.ACTIVE)
+        await load.hold(4)
 
         pill = await load.client.submit("poison", 66, policy=Policy(max_reclaims=2))
         for _ in range(3):

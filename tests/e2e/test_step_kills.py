@@ -20,7 +20,7 @@ import pytest
 
 from flowfabric import Client, EngineError, Execution, Policy, State
 from flowfabric._child import ChildProcess
-from tests.e2e.load import SHORT_LEASES, Load, open_load
+from tests.e2e.load import PATIENCE_S, SHORT_LEASES, Load, open_load
 from tests.e2e.waiting import eventually, until_state, until_terminal
 
 pytestmark = pytest.mark.timeout(240)
@@ -120,7 +120,7 @@ async def approve(client: Client, execution_id: str) -> None:
             return False
         return True
 
-    await eventually(is_approved, 60)
+    await eventually(is_approved, PATIENCE_S)
 
 
 def check_once_or_uncertain(execution: Execution, effects: Counter[str]) -> set[str]:
@@ -145,7 +145,7 @@ async def test_a_worker_killed_at_any_line_loses_no_step_and_repeats_none_unnoti
 
         async def finish(line: str) -> None:
             await approve(client, ids[line])
-            execution = await until_terminal(client, ids[line])
+            execution = await until_terminal(client, ids[line], PATIENCE_S)
             *done, payment = await client.result(ids[line], list)
             assert (done, payment in ("did e", UNKNOWN)) == (RESULT, True)
             assert execution.failed_attempts == 0
@@ -186,11 +186,11 @@ async def test_a_gateway_killed_at_any_line_loses_no_step_and_repeats_none_unnot
                 await until_state(client, execution_id, State.SUSPENDED)
                 await replace_gateway()
                 await approve(client, execution_id)
-            await eventually(is_there, 60)
+            await eventually(is_there, PATIENCE_S)
             await replace_gateway()
             mark.with_suffix(f"{mark.suffix}-done").touch()
 
-        execution = await until_terminal(client, execution_id)
+        execution = await until_terminal(client, execution_id, PATIENCE_S)
         *done, payment = await client.result(execution_id, list)
         assert (done, payment in ("did e", UNKNOWN)) == (RESULT, True)
         assert execution.failed_attempts == 0

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from flowfabric import Client, Execution, State
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 POLL_S = 0.02
 
 Value = TypeVar("Value")
@@ -37,9 +37,9 @@ async def until_state(client: Client, execution_id: str, state: State) -> Execut
     return await until(client, execution_id, lambda execution: execution.state is state)
 
 
-async def until_terminal(client: Client, execution_id: str) -> Execution:
+async def until_terminal(client: Client, execution_id: str, patience: float = PATIENCE_S) -> Execution:
     """The execution once it has ended."""
-    return await until(client, execution_id, lambda execution: execution.state.is_terminal)
+    return await until(client, execution_id, lambda execution: execution.state.is_terminal, patience)
 
 
 async def eventually(ask: Callable[[], Awaitable[Value]], patience: float = PATIENCE_S) -> Value:
@@ -57,7 +57,7 @@ async def eventually(ask: Callable[[], Awaitable[Value]], patience: float = PATI
 def is_ready(http: str) -> bool:
     """Whether a gateway says that all it needs is there."""
     try:
-        with urllib.request.urlopen(f"http://{http}/readyz", timeout=10) as response:
+        with urllib.request.urlopen(f"http://{http}/readyz", timeout=PATIENCE_S) as response:
             return bool(response.status == 200)
     except urllib.error.HTTPError as refusal:
         refusal.close()
