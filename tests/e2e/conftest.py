@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import pytest_asyncio
 from flowfabric import Client, SessionSuperseded, Task, Worker
 from flowfabric._stack import Stack
 from flowfabric._valkey import wait_until
-from tests.e2e.waiting import is_ready
+from flowfabric.testing import open_stack
+from tests.e2e.waiting import PATIENCE_S, is_ready
 
 StartWorker = Callable[..., Awaitable[Worker]]
 
@@ -29,10 +30,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def flowfabric_stack(flowfabric_stack: Stack) -> Stack:
-    """The stack once its gateway has found the scheduler: a raw claim before that is refused."""
-    wait_until(lambda: is_ready(flowfabric_stack.http), 30, lambda: "the gateway is not ready")
-    return flowfabric_stack
+def flowfabric_stack() -> Iterator[Stack]:
+    """The stack once its gateway has found the scheduler: a raw claim before that is refused.
+
+    Nobody dies here, so none of its processes is taken for dead because the machine is slow.
+    """
+    with ExitStack() as exits:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("FF_MEMBER_TTL_MS", "60000")
+            stack = exits.enter_context(open_stack())
+        wait_until(lambda: is_ready(stack.http), PATIENCE_S, lambda: "the gateway is not ready")
+        yield stack
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 from flowfabric import Client, State
 from flowfabric._stack import Stack
+from flowfabric._valkey import wait_until
 from flowfabric.cli.app import app
 
 pytestmark = pytest.mark.processes
@@ -69,10 +70,11 @@ def environment(flowfabric_stack: Stack) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def worker(shop: Path, environment: dict[str, str]) -> Iterator[None]:
-    """A worker process; at the end it drains and ends with 0."""
+    """A worker process that the engine knows; at the end it drains and ends with 0."""
     command = [sys.executable, "-m", "flowfabric", "worker", "shop_of_e2e:tasks"]
     options = ["--slots", "4", "--id", WORKER_ID, "--capability", "typing"]
     with subprocess.Popen(command + options, cwd=shop, env=os.environ | environment) as process:
+        wait_until(lambda: WORKER_ID.encode() in Cli(environment).ok("workers"), 60, lambda: "no worker")
         yield
         process.terminate()
         assert process.wait() == 0

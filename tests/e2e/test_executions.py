@@ -27,7 +27,7 @@ from flowfabric import (
 )
 from flowfabric._stack import Stack
 from tests.e2e.conftest import StartWorker
-from tests.e2e.waiting import eventually, until, until_state, until_terminal
+from tests.e2e.waiting import PATIENCE_S, eventually, until_terminal
 
 
 @task
@@ -128,17 +128,19 @@ async def test_a_key_means_nothing_in_another_namespace(flowfabric_stack: Stack,
 
 async def test_a_delayed_start_waits_for_its_time(client: Client, start_worker: StartWorker) -> None:
     await start_worker(reverse)
-    start_at = datetime.now(UTC) + timedelta(seconds=1)
+    now = datetime.now(UTC).replace(microsecond=0)
+    far, near = now + timedelta(hours=1), now + timedelta(seconds=2)
 
-    submission = await client.submit(reverse, b"ab", start_at=start_at)
+    late = await client.submit(reverse, b"ab", start_at=far)
+    soon = await client.submit(reverse, b"ab", start_at=near)
 
-    delayed = await client.get(submission.execution_id)
+    delayed = await client.get(late.execution_id)
     assert delayed.state is State.DELAYED
     assert delayed.state_vector.blocking_reason == "waiting_for_delay"
-    completed = await until_terminal(client, submission.execution_id)
+    assert delayed.due_time == far
+    completed = await until_terminal(client, soon.execution_id)
     assert completed.start_time is not None
-    assert delayed.due_time is not None
-    assert completed.start_time >= delayed.due_time
+    assert completed.start_time >= near
 
 
 @pytest.mark.parametrize("is_active", [False, True], ids=["waiting", "active"])
@@ -147,7 +149,8 @@ async def test_past_its_deadline_an_execution_expires(
 ) -> None:
     if is_active:
         await start_worker(wait_for_cancel)
-    submission = await client.submit(wait_for_cancel, deadline=0.5)
+    # One that is to be active needs the time to become it, wherever it runs.
+    submission = await client.submit(wait_for_cancel, deadline=5 if is_active else 0.5)
 
     with pytest.raises(ExecutionExpired) as caught:
         await client.result(submission.execution_id, timeout=30)
@@ -274,18 +277,14 @@ async def test_a_watch_shows_every_stage_and_ends(client: Client, start_worker: 
     submission = await client.submit(wait_for_go)
     states: list[State] = []
 
-    async def look() -> None:
-        states.extend([execution.state async for execution in client.watch(submission.execution_id)])
-
-    watching = asyncio.create_task(look())
-    await until_state(client, submission.execution_id, State.WAITING)
-    await start_worker(wait_for_go)
-    at_work = await until(client, submission.execution_id, lambda one: one.progress is not None)
-    assert at_work.progress is not None
-    assert (at_work.progress.percent, at_work.progress.message) == (40, "almost half")
-    go.set()
-    async with asyncio.timeout(30):
-        await watching
+    async with asyncio.timeout(PATIENCE_S):
+        async for seen in client.watch(submission.execution_id):
+            states.append(seen.state)
+            if len(states) == 1:
+                await start_worker(wait_for_go)
+            if seen.progress is not None:
+                assert (seen.progress.percent, seen.progress.message) == (40, "almost half")
+                go.set()
 
     assert list(dict.fromkeys(states)) == [State.WAITING, State.ACTIVE, State.COMPLETED]
 

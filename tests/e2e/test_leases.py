@@ -15,26 +15,28 @@ from tests.e2e.waiting import eventually, until, until_state
 async def test_a_revoked_lease_goes_to_another_and_the_first_handler_is_stopped(
     client: Client, start_worker: StartWorker
 ) -> None:
-    stopped: list[int] = []
+    started = asyncio.Event()
+    stopped = asyncio.Event()
 
     @task
     async def stubborn_at_first(context: Context) -> int:
         if context.attempt == 1:
+            started.set()
             try:
                 await asyncio.Event().wait()
             finally:
-                stopped.append(context.attempt)
+                stopped.set()
         return context.attempt
 
     await start_worker(stubborn_at_first)
     submission = await client.submit(stubborn_at_first)
-    await until_state(client, submission.execution_id, State.ACTIVE)
+    await started.wait()
 
     revocation = await client.revoke_lease(submission.execution_id, "let another try")
 
     assert (revocation.revoked, revocation.epoch) == (True, 1)
     assert await client.result(submission.execution_id, int, timeout=30) == 2
-    assert stopped == [1]
+    await stopped.wait()
     execution = await client.get(submission.execution_id)
     assert (execution.attempt, execution.reclaims, execution.failed_attempts) == (2, 1, 0)
     [record] = execution.history
@@ -68,7 +70,11 @@ async def test_of_two_workers_with_one_id_the_newer_wins(client: Client, start_w
     with pytest.raises(SessionSuperseded):
         async with asyncio.timeout(30):
             await older.wait()
-    assert [one.worker_id for one in await client.workers()] == [newer.worker_id]
+
+    async def is_alone() -> bool:
+        return [one.worker_id for one in await client.workers()] == [newer.worker_id]
+
+    await eventually(is_alone)
     for _ in range(5):
         submission = await client.submit(whoami)
         assert await client.result(submission.execution_id, timeout=30) == b"newer"

@@ -9,7 +9,7 @@ from flowfabric import Backoff, Client, Context, FrameKind, OutputFrame, Policy,
 from tests.e2e.conftest import StartWorker
 from tests.e2e.waiting import until_terminal
 
-CLOSED_IN_S = 30
+CLOSED_IN_S = 90
 
 
 async def tail(client: Client, execution_id: str, after: str = "") -> list[OutputFrame]:

@@ -95,7 +95,7 @@ async def test_a_restart_of_the_gateway_loses_no_lease_and_no_outcome() -> None:
 
 
 async def test_the_work_of_a_killed_worker_is_taken_over() -> None:
-    async with Stack(env={"FF_LEASE_TTL_MS": "1500"}) as stack, Client(stack.address) as client:
+    async with Stack(env={"FF_LEASE_TTL_MS": "4000"}) as stack, Client(stack.address) as client:
         submitted = await client.submit("wait")
         async with raw_worker(stack) as first:
             await first_frame(client, submitted.execution_id)
@@ -106,7 +106,7 @@ async def test_the_work_of_a_killed_worker_is_taken_over() -> None:
                 waiting += 1
                 if waiting == 2:
                     break
-        execution = await client.get(submitted.execution_id)
+            execution = await client.get(submitted.execution_id)
 
     # Killed before its first renewal was in, it had only an offer, whose loss costs no attempt.
     assert [record.ending for record in execution.history] in (["lease_expired"], ["released"])

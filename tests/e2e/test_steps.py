@@ -11,7 +11,7 @@ from flowfabric import Backoff, Client, Context, Execution, Policy, State, StepF
 from flowfabric._condition import count
 from tests.e2e.conftest import StartWorker
 from tests.e2e.load import open_load
-from tests.e2e.waiting import until, until_state, until_terminal
+from tests.e2e.waiting import eventually, until, until_state, until_terminal
 
 
 class Work:
@@ -245,8 +245,10 @@ async def test_a_step_with_a_retry_sleeps_between_tries_and_fails_for_good(
 
     @task
     async def call(context: Context) -> str:
+        # Long enough for the handler to be suspended before it is over.
+        retry = StepRetry(max_attempts=2, backoff=Backoff(initial=2, jitter=0))
         try:
-            await context.step("call", fail, retry=StepRetry(max_attempts=2, backoff=Backoff(initial=0.05)))
+            await context.step("call", fail, retry=retry)
         except StepFailed as error:
             return error.failure.type
         return "no"
@@ -413,7 +415,11 @@ async def test_suspended_executions_hold_no_slot_and_nothing_in_the_worker(
     ids = [(await client.submit(ask)).execution_id for _ in range(20)]
     for execution_id in ids:
         await until_state(client, execution_id, State.SUSPENDED)
-    assert (worker._slots[0].busy, worker._leases.journals) == (0, {})
+
+    async def is_rid_of_them() -> bool:  # the answer to the worker may come behind the news
+        return (worker._slots[0].busy, worker._leases.held, worker._leases.journals) == (0, {}, {})
+
+    await eventually(is_rid_of_them)
     await asyncio.gather(*(client.approve(execution_id, "answer") for execution_id in ids))
     results = await asyncio.gather(*(client.result(execution_id, str, timeout=30) for execution_id in ids))
     assert set(results) == {"approved"}
