@@ -17,7 +17,7 @@ from ff_gateway.schedulers import Identity, SchedulerLink
 from flowfabric_api.dispatch.v1 import dispatch_pb2 as pb
 
 QUEUE = "default/a/"
-OFFER_TTL_MS = 1000
+OFFER_TTL_MS = 60_000
 PROFILE = Profile("default", ("a",), frozenset())
 
 

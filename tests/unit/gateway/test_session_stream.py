@@ -130,7 +130,8 @@ async def test_a_session_that_fails_before_its_welcome_leaves_nothing(gateway: G
         await anext(gateway.stream())
 
     assert gateway.store.workers == {}
-    await asyncio.wait_for(gateway.sessions.drain(60), 5)
+    async with asyncio.timeout(30):
+        await gateway.sessions.drain(60)
 
 
 async def test_a_stream_that_is_cut_at_its_welcome_leaves_nothing(gateway: Gateway) -> None:

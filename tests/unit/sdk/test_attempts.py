@@ -11,6 +11,7 @@ from google.rpc import code_pb2
 
 from flowfabric import Context, Delay, Fail, LeaseLost, Retry, Worker, task
 from flowfabric import _attempts as attempts_module
+from flowfabric import _connection as connection_module
 from flowfabric_api.worker.v1 import worker_pb2 as pb
 
 from .fake_gateway import FakeGateway, SessionEnd, status
@@ -391,12 +392,13 @@ async def test_what_is_lost_while_it_waits_never_runs(start: Start) -> None:
     queue = await Queue().open(start)
     await queue.grant(b"2", b"3")
     await lose(queue.session, b"2")
+    await queue.is_heard()
 
     queue.gate.open.set()
 
     assert await queue.outcomes(2) == [b"first", b"3"]
     assert queue.ran == [b"3"]
-    assert queue.limit == 4
+    assert queue.limit == 5
 
 
 @pytest.mark.usefixtures("patient")
@@ -462,17 +464,18 @@ async def test_what_waits_goes_on_in_a_new_session(gateway: FakeGateway, start: 
     assert queue.limit == 1
 
 
+@pytest.mark.usefixtures("patient")
 async def test_what_waits_too_long_without_a_session_is_given_back_in_the_next(
     gateway: FakeGateway, start: Start, advance: Advance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempts_module, "PATIENCE_S", 5.0)  # less than the worker waits for a Welcome
+    monkeypatch.setattr(connection_module, "WELCOME_TIMEOUT_S", 2 * PATIENCE_S)
     queue = await Queue().open(start)
     await queue.grant(b"2")
     await queue.is_heard()
     queue.session.end(status(code_pb2.UNAVAILABLE, "SHUTTING_DOWN"))
     queue.session = await gateway.worker.sessions.get()
 
-    advance(5)
+    advance(PATIENCE_S)
     await queue.session.welcome(**LONG_TIMES)
 
     renew = await queue.refusals()

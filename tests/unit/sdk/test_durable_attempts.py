@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from google.rpc import code_pb2
 
 from flowfabric import Context, task
@@ -25,10 +26,9 @@ def recorded(key: str, name: str, data: bytes) -> journal_pb2.Entry:
 
 
 async def settle(session: SessionEnd) -> None:
-    """The worker has heard everything that was sent, and has said what it had to."""
-    await session.send(pb.SessionResponse(renew_result=pb.RenewResult(sequence=99)))
-    for _ in range(5):
-        await asyncio.sleep(0)
+    """The worker has heard everything that was sent: it refuses a grant for a pool that it does not have."""
+    await session.send(pb.SessionResponse(grants=[pb.Grant(lease=b"nowhere", pool=9)]))
+    await session.until(lambda request: bool(request.renew.refusals))
 
 
 async def test_each_step_is_one_write_and_the_outcome_comes_after_its_answer(start: Start) -> None:
@@ -321,7 +321,11 @@ async def test_a_waitpoint_is_asked_for_under_the_lease_until_somebody_answers(
     assert request.spec.use == suspension_pb2.WAITPOINT_USE_SINGLE
 
 
-async def test_a_grant_that_waits_for_a_slot_begins_when_a_wait_frees_it(start: Start) -> None:
+async def test_a_grant_that_waits_for_a_slot_begins_when_a_wait_frees_it(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowfabric._attempts.PATIENCE_S", 60)
+
     @task
     async def ask(context: Context) -> None:
         await context.wait_for("answer")

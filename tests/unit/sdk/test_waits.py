@@ -18,6 +18,12 @@ from flowfabric_api.suspension.v1 import suspension_pb2 as pb
 from .work import Advance
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that takes long to suspend a handler takes nothing off the times of its waits."""
+    monkeypatch.setattr("flowfabric._durable.AT_ONCE_S", 5)
+
+
 def spec_of(memory: MemoryJournal) -> pb.SuspendSpec:
     """What the last run suspended with."""
     context = memory._context
