@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flowfabric._valkey import ValkeyCluster, ValkeyServer
+from flowfabric._valkey import ValkeyServer
 from flowfabric.testing import (
     AnyValkey,
     describe_valkey,
@@ -16,6 +16,7 @@ from flowfabric.testing import (
     flowfabric_stack,
     open_valkey,
 )
+from tests.valkey_cluster import ValkeyCluster
 
 #: The fixtures that users get, offered here by import: as `pytest_plugins` the module would be too late
 #: for pytest to rewrite its asserts, and pytest warns of that.

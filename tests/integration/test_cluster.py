@@ -19,7 +19,7 @@ from ff_core.wire.event import read_cursor, write_cursor
 from ff_gateway.subscription import Subscriptions
 from flowfabric import Client, Worker, task
 from flowfabric._stack import Stack
-from flowfabric._valkey import ValkeyCluster, ValkeyServer
+from tests.valkey_cluster import ValkeyCluster, node_id
 
 from .engine import PARTITIONS, Engine, eventually, new
 
@@ -77,7 +77,7 @@ class Migration:
 
     def begin(self) -> None:
         """From now on the source answers ASK for keys that it does not have any more."""
-        source, target = (self._id(node) for node in (self.source, self.target))
+        source, target = (node_id(node) for node in (self.source, self.target))
         self.target.call("CLUSTER", "SETSLOT", self.slot, "IMPORTING", source)
         self.source.call("CLUSTER", "SETSLOT", self.slot, "MIGRATING", target)
 
@@ -95,14 +95,9 @@ class Migration:
 
     def end(self) -> None:
         """The slot is the target's; the source answers MOVED."""
-        owner = self._id(self.target)
+        owner = node_id(self.target)
         for node in (self.target, self.source, *self.cluster.nodes):
             node.call("CLUSTER", "SETSLOT", self.slot, "NODE", owner)
-
-    def _id(self, node: ValkeyServer) -> str:
-        name = node.call("CLUSTER", "MYID")
-        assert isinstance(name, bytes)
-        return name.decode()
 
 
 @pytest.fixture

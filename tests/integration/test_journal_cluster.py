@@ -11,7 +11,7 @@ from ff_core.journal import JournalEntry
 from ff_core.settings import ServiceSettings
 from ff_core.store.backend import open_backend
 from ff_core.waitpoint import NewWaitpoint
-from flowfabric._valkey import ValkeyCluster
+from tests.valkey_cluster import ValkeyCluster
 
 from .engine import PARTITIONS, Engine
 

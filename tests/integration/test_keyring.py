@@ -15,8 +15,8 @@ from ff_core.store.backend import ValkeyBackend, open_backend
 from ff_gateway.app import Gateway
 from ff_gateway.keyring import KeyRingKeeper
 from ff_gateway.settings import GatewaySettings
-from flowfabric._valkey import ValkeyCluster
 from flowfabric.testing import AnyValkey
+from tests.valkey_cluster import ValkeyCluster
 
 from .engine import PARTITIONS, eventually
 

@@ -15,7 +15,7 @@ from ff_core.state import State
 from ff_core.store.backend import open_backend
 from ff_core.suspension import NewWait, SuspendSpec
 from ff_core.waitpoint import NewWaitpoint, WaitpointRecord
-from flowfabric._valkey import ValkeyCluster
+from tests.valkey_cluster import ValkeyCluster
 
 from .engine import PARTITIONS, WORKER, Engine
 

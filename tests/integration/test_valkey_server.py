@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from flowfabric._valkey import POLL_S, ValkeyCluster, ValkeyError, ValkeyServer, find_binary, read_fields
+from flowfabric._valkey import POLL_S, ValkeyError, ValkeyServer, find_binary, read_fields
 from flowfabric.testing import (
     IMAGE,
     AnyValkey,
@@ -26,6 +26,7 @@ from flowfabric.testing import (
     docker_answers,
     open_valkey,
 )
+from tests.valkey_cluster import ValkeyCluster
 
 
 def config(server: AnyValkey, name: str) -> str:
