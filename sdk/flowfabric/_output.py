@@ -50,8 +50,6 @@ class Output:
         """Of a change of the summary, until the next one is told."""
         self._refused = 0
         """Changes given up since the last frame was stored."""
-        self._overtaken = 0
-        """Gaps before what is stored, since the last frame was."""
         self._is_told = False
         """Whether the handler knows that no more output is taken."""
         self._moved = asyncio.Event()
@@ -112,7 +110,7 @@ class Output:
             self._stored += 1
             self._sent = max(self._sent - 1, 0)
             self._numbered = max(self._numbered - 1, 0)
-            self._refused = self._overtaken = 0
+            self._refused = 0
         self._tell_waiters()
 
     def rewind(self) -> None:
@@ -120,15 +118,8 @@ class Output:
         self._sent = 0
 
     def can_resume_after(self, number: int) -> bool:
-        """Whether the frame after this one is still here, or is stored after all.
-
-        Messages are written side by side, so one may be found too early while the one before it is written
-        after it. That is not so for ever: an engine that has lost what it acknowledged never has it again.
-        """
-        if number < self._stored:
-            self._overtaken += 1
-            return self._overtaken <= WINDOW_FRAMES
-        return bool(self._frames)
+        """Whether the frame after this one is still here; an engine may have lost what it acknowledged."""
+        return bool(self._frames) and self._stored <= number
 
     def refuse_change(self, error: FlowFabricError) -> bool:
         """Gives up the first frame here, if it changes the summary, and says so to the next change.

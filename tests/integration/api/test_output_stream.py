@@ -186,3 +186,21 @@ async def test_a_summary_is_read_over_both_doors(door: Door) -> None:
     assert (summary.document, summary.version) == (b'{"a":[],"b":1,"c":null}', 1)
     assert (status, body["version"], body["cursor"]) == (200, "1", summary.cursor)
     await door.ask(wk.CompleteRequest(lease=lease), "Complete")
+
+
+async def test_frames_stay_in_order_while_connections_to_the_store_break(door: Door) -> None:
+    lease = await held(door)
+    call = door.workers.StreamOutput()
+    answers = []
+
+    for first in range(1, 401, 40):
+        for number in range(first, first + 40):
+            await call.write(wk.StreamOutputRequest(lease=lease, frames=frames(number)))
+            if number % 10 == 0:  # with others under way behind it
+                door.valkey.call("CLIENT", "KILL", "TYPE", "normal")
+        answers += [await call.read() for _ in range(40)]
+    await call.done_writing()
+
+    assert [reason_of(one.error) for one in answers if one.HasField("error")] == []
+    assert answers[-1].acked_through == 400
+    await door.ask(wk.CompleteRequest(lease=lease), "Complete")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from ff_core.backend import EngineBackend
@@ -18,6 +19,7 @@ from ff_core.wire.status import status_of, status_of_code
 from ff_core.wire.suspension import signal_message
 from ff_core.wire.time import duration, span_ms
 from ff_gateway.api.session import SessionStream
+from ff_gateway.appends import Appends
 from ff_gateway.demand import DemandBook, Profile
 from ff_gateway.outcomes import Outcomes, WaitpointTeller
 from ff_gateway.pipeline import answers_in_order
@@ -28,7 +30,7 @@ from flowfabric_api.worker.v1 import worker_pb2 as pb
 from flowfabric_api.worker.v1 import worker_pb2_grpc
 
 MAX_CLAIM = 256
-#: Messages of one output stream that are written at once; each holds half a MiB at most.
+#: Messages of one output stream that are taken at once; each holds half a MiB at most.
 OUTPUT_UNDER_WAY = 16
 MAX_WAIT_MS = 30_000
 #: Most data that one page of a journal, or of signals, holds.
@@ -69,7 +71,8 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
         self, requests: AsyncIterator[pb.StreamOutputRequest], _context: Any
     ) -> AsyncIterator[pb.StreamOutputResponse]:
         # Many leases share the stream, and none should wait for the writes of another.
-        async for answer in answers_in_order(requests, self._append, OUTPUT_UNDER_WAY):
+        append = partial(self._append, Appends(self._backend.output_append))
+        async for answer in answers_in_order(requests, append, OUTPUT_UNDER_WAY):
             yield answer
 
     async def AppendOutput(self, request: pb.AppendOutputRequest, _context: Any) -> pb.StreamOutputResponse:
@@ -81,13 +84,13 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
             raise _refusal(appended.error, "lease", f"stored up to {appended.through}")
         return _appended(request.lease, appended)
 
-    async def _append(self, request: pb.StreamOutputRequest) -> pb.StreamOutputResponse:
+    async def _append(self, appends: Appends, request: pb.StreamOutputRequest) -> pb.StreamOutputResponse:
         """Stores the frames before the first bad one, and says what is wrong with that."""
         good, refusal = output.frames(request.frames, self._policy.max_output_frame_bytes)
         appended = Appended(0, None)
         try:
             if good or refusal is None:
-                appended = await self._backend.output_append(request.lease, good)
+                appended = await appends.append(request.lease, good)
         except EngineError as error:
             if error.code.retryable:
                 raise
