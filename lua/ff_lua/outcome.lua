@@ -123,7 +123,7 @@ do
     if refusal then
       local answer = x and first_answer(x, epoch, lease_id)
       if answer == 'suspended' or answer == 'resumed' then
-        return { 'OK', answer, ff.suspension_answer(x, lease_id) }
+        return ff.suspended_before(x, epoch, lease_id, answer, operation == 'suspend' and a[at])
       end
       return answer and { 'OK', answer } or { refusal }
     end
@@ -146,9 +146,10 @@ do
   --                        delay: delay_ms. stop: none. suspend: spec (JSON), kid of new waitpoints' tokens.
   -- gives array, one element an item: {OK, completed | retry_scheduled | failed | delayed | cancelled},
   --       {OK, suspended | resumed, JSON of the suspension's number and its waitpoints, or "" when a repeat came too
-  --       late} or {code, what is wrong}; a code that is not of leases leaves the lease in force
+  --       late} or {code, what is wrong}; a code that is not of leases leaves the lease in force, but for
+  --       IDEMPOTENCY_CONFLICT: it has suspended for something else
   -- codes EXECUTION_NOT_FOUND LEASE_STALE LEASE_EXPIRED LEASE_REVOKED INVALID_ARGUMENT WAITPOINTS_FULL
-  --       STEP_MISMATCH JOURNAL_FULL
+  --       STEP_MISMATCH JOURNAL_FULL IDEMPOTENCY_CONFLICT
   local function lease_finish(keys, args)
     local prefix, now, replies, at = ff.prefix(keys[1]), ff.now_ms(), {}, 1
     local leases = {}

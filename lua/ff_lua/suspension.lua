@@ -313,6 +313,7 @@ do
     end
     local due_at = ff.next_due({ waits = waits })
     ff.end_lease(x, 'suspended', 'suspended', now)
+    x.ended.fingerprint = spec.fingerprint
     ff.to_suspended(x, 'suspend', REASONS[spec.reason_code] or 'waiting_for_signal', due_at)
     ff.spend(x, now)
     ff.forget_signals(x)
@@ -320,8 +321,7 @@ do
     x.resumed, x.recovered = nil, nil
     local record = {
       number = x.suspensions, reason_code = spec.reason_code, requested_by = spec.requested_by, at = now,
-      attempt = x.attempt, epoch = x.epoch, lease = x.last_lease, state = 'open', fingerprint = spec.fingerprint,
-      waits = waits, waitpoints = {},
+      attempt = x.attempt, epoch = x.epoch, lease = x.last_lease, state = 'open', waits = waits, waitpoints = {},
     }
     x.suspension = record
     local shown = bind(x, record, spec.waitpoints, bound, kid, now)
@@ -344,17 +344,22 @@ do
     return answer, cjson.encode({ suspension = record.number, waitpoints = shown })
   end
 
-  -- What the holder was told beside the answer when it suspended; "" when that is no longer known.
-  function ff.suspension_answer(x, lease_id)
-    local record = x.suspensions and ff.suspension(x)
-    if not record or record.lease ~= lease_id then
-      return ''
+  -- The reply to an outcome of a lease that has ended by suspending: its first answer, whatever the outcome, but for a
+  -- suspension (`spec_text`) with other content. What else its holder was told is known until the next suspension.
+  function ff.suspended_before(x, epoch, lease_id, answer, spec_text)
+    local first = cjson.decode(redis.call('HGET', ff.key(x.prefix, 'history', x.id), epoch) or '{}').fingerprint
+    local is_json, spec = pcall(cjson.decode, spec_text or '{}')
+    if spec_text and first and not (is_json and type(spec) == 'table' and spec.fingerprint == first) then
+      return { 'IDEMPOTENCY_CONFLICT', 'this lease suspended for something else' }
     end
-    local shown = {}
+    local record, shown = x.suspensions and ff.suspension(x), {}
+    if not record or record.lease ~= lease_id then
+      return { 'OK', answer, '' }
+    end
     for _, number in ipairs(record.waitpoints) do
       shown[#shown + 1] = ff.waitpoints(x)[number]
     end
-    return cjson.encode({ suspension = record.number, waitpoints = shown })
+    return { 'OK', answer, cjson.encode({ suspension = record.number, waitpoints = shown }) }
   end
 
   -- Counts the time that an attempt has run before it is interrupted, for its timeout.

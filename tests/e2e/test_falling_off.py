@@ -44,7 +44,7 @@ async def heard(client: Client, after: str, last: str) -> list[EventPage]:
 
 
 async def told(http: str, after: str, last: str) -> tuple[list[str], list[bool], str]:
-    """The same as an EventSource hears it: executions, whether a message says that some are missing, its id."""
+    """The same as an EventSource hears it: executions, which messages say that some are missing, last id."""
     ids: list[str] = []
     flags: list[bool] = []
     headers = {"Accept": "text/event-stream", "Last-Event-ID": after}

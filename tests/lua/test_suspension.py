@@ -77,6 +77,46 @@ def test_a_repeat_of_the_outcome_gets_the_first_answer(scenario: Scenario) -> No
     assert (late.answer, late.number) == ("suspended", 0)
 
 
+def test_a_lease_that_suspended_does_not_suspend_otherwise(scenario: Scenario) -> None:
+    lease, at = scenario.hold().lease, ("approval",)
+    first = suspend(scenario, lease, wait(signal("approval")), at=at, fingerprint="one")
+    other = spec(wait(signal("approval")), at=at, fingerprint="two")
+
+    def answers() -> list[Any]:
+        same = suspend(scenario, lease, wait(signal("approval")), at=at, fingerprint="one")
+        return [same.answer, same.number, *scenario.finish(lease, "suspend", other, "k1")]
+
+    conflict = [b"IDEMPOTENCY_CONFLICT", b"this lease suspended for something else"]
+    before = scenario.core(first.id)
+    assert answers() == ["suspended", 1, *conflict]
+    assert scenario.finish(lease, "suspend", "{", "k1") == conflict
+    assert scenario.core(first.id) == before
+    first.deliver()
+    assert answers() == ["suspended", 1, *conflict]
+    again = scenario.reclaim(first.id)
+    assert answers() == ["suspended", 1, *conflict]
+    suspend(scenario, again.lease, wait(signal("approval")), at=at, fingerprint="three")
+    assert answers() == ["suspended", 0, *conflict]
+    scenario.call("execution_cancel", "", 0, first.id)
+    assert answers() == ["suspended", 0, *conflict]
+    scenario.call("execution_replay", first.id, "fresh", "")
+    assert answers() == ["suspended", 0, *conflict]
+
+
+def test_a_lease_that_suspended_and_resumed_at_once_does_not_suspend_otherwise(scenario: Scenario) -> None:
+    lease = scenario.hold().lease
+    made = pending(scenario, lease, "approval")
+    deliver(scenario, lease.partition(":")[0], made)
+    at = (waitpoint("approval", number=made["number"]),)
+    first = suspend(scenario, lease, wait(signal("approval")), at=at, fingerprint="one")
+
+    other = spec(wait(signal("approval")), at=at, fingerprint="two")
+
+    assert first.answer == "resumed"
+    assert scenario.finish(lease, "suspend", other, "k1")[0] == b"IDEMPOTENCY_CONFLICT"
+    assert suspend(scenario, lease, wait(signal("approval")), at=at, fingerprint="one").answer == "resumed"
+
+
 REASONS = {
     "waiting_for_signal": "waiting_for_signal",
     "waiting_for_approval": "waiting_for_approval",

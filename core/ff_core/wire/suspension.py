@@ -87,8 +87,6 @@ def suspend_spec(
         )
     if not 1 <= len(message.waits) <= MAX_WAITS:
         raise invalid(f"{field}.waits", f"{len(message.waits)} waits; 1 to {MAX_WAITS}")
-    if message.idempotency_key:
-        names.identifier(message.idempotency_key, f"{field}.idempotency_key")
     waitpoints: dict[str, NewWaitpoint] = {}
     for number, each in enumerate(message.waitpoints):
         path = f"{field}.waitpoints[{number}]"

@@ -472,6 +472,21 @@ async def test_a_repeated_suspend_tells_the_same_tokens(door: Door) -> None:
     assert (await suspend(door, grant)).waitpoints == first.waitpoints
 
 
+async def test_a_lease_suspends_once_and_a_repeat_with_other_content_is_told_so(door: Door) -> None:
+    grant = await hold(door, "once")
+    first = await suspend(door, grant)
+
+    assert await refused(suspend(door, grant, su.WaitpointSpec(name="other"))) == "IDEMPOTENCY_CONFLICT"
+    await first.signal()
+    again = await claim(door, "once")
+    assert await refused(suspend(door, grant, condition=NEVER)) == "IDEMPOTENCY_CONFLICT"
+    assert (await suspend(door, grant)).waitpoints[0].token == first.waitpoints[0].token
+    second = await suspend(door, again, condition=NEVER)
+    assert (await suspend(door, grant)).waitpoints == []  # it comes too late to be told them
+    assert await refused(suspend(door, grant, condition=NEVER)) == "IDEMPOTENCY_CONFLICT"
+    assert await second.state() == ex.PUBLIC_STATE_SUSPENDED
+
+
 async def test_without_a_grace_tokens_of_the_key_before_end_at_once(door: Door) -> None:
     waiting = await wait_at(door, "revoked", condition=NEVER)
 

@@ -169,16 +169,14 @@ class Wait(_message.Message):
     def __init__(self, entry: _Optional[str] = ..., name: _Optional[str] = ..., condition: _Optional[_Union[Condition, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., timeout_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., on_timeout: _Optional[_Union[TimeoutBehaviour, str]] = ...) -> None: ...
 
 class SuspendSpec(_message.Message):
-    __slots__ = ("reason_code", "waitpoints", "waits", "idempotency_key")
+    __slots__ = ("reason_code", "waitpoints", "waits")
     REASON_CODE_FIELD_NUMBER: _ClassVar[int]
     WAITPOINTS_FIELD_NUMBER: _ClassVar[int]
     WAITS_FIELD_NUMBER: _ClassVar[int]
-    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     reason_code: str
     waitpoints: _containers.RepeatedCompositeFieldContainer[WaitpointSpec]
     waits: _containers.RepeatedCompositeFieldContainer[Wait]
-    idempotency_key: str
-    def __init__(self, reason_code: _Optional[str] = ..., waitpoints: _Optional[_Iterable[_Union[WaitpointSpec, _Mapping]]] = ..., waits: _Optional[_Iterable[_Union[Wait, _Mapping]]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+    def __init__(self, reason_code: _Optional[str] = ..., waitpoints: _Optional[_Iterable[_Union[WaitpointSpec, _Mapping]]] = ..., waits: _Optional[_Iterable[_Union[Wait, _Mapping]]] = ...) -> None: ...
 
 class Waitpoint(_message.Message):
     __slots__ = ("waitpoint_id", "name", "use", "state", "recipient", "token", "callback_path", "callback_url", "kid", "create_time", "expire_time", "signals", "fingerprint")

@@ -102,7 +102,9 @@ class SuspensionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Suspend(self, request, context):
-        """Ends the lease and suspends, as the outcome of the same name does. Repeating it answers the same.
+        """Ends the lease and suspends, as the outcome of the same name does. The lease is its idempotency
+        key: a repeat gets the first answer, also after the lease has ended.
+        ALREADY_EXISTS / IDEMPOTENCY_CONFLICT: the lease has suspended, with another suspend.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
