@@ -27,7 +27,7 @@ async def door(engine_valkey: AnyValkey) -> AsyncIterator[Door]:
         "host": engine_valkey.host,
         "port": engine_valkey.port,
         "partitions": PARTITIONS,
-        "member_ttl_ms": 600,
+        "member_ttl_ms": 60_000,  # none of them dies: a busy machine does not make it look so
     }
     stopping = asyncio.Event()
     scheduler = asyncio.ensure_future(serve(SchedulerSettings.model_validate(shared), stopping))
@@ -50,7 +50,12 @@ async def door(engine_valkey: AnyValkey) -> AsyncIterator[Door]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def stream(door: Door) -> AsyncIterator[Stream]:
-    """The session of a worker."""
+    """The session of a worker. Nothing is left of it when the next test looks at what is stored."""
     opened = Stream(door)
     yield opened
     opened.drop()
+
+    async def is_forgotten() -> bool:
+        return door.valkey.call("KEYS", "ff:{w}:*") == []
+
+    await eventually(is_forgotten)

@@ -13,6 +13,7 @@ from flowfabric_api.subscription.v1 import subscription_pb2 as sub
 from flowfabric_api.worker.v1 import worker_pb2 as wk
 
 from .door import Door
+from .worker_stream import claimed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -46,8 +47,8 @@ async def test_pages_go_on_where_the_cursor_says(door: Door) -> None:
 async def test_an_event_says_what_happened_to_what(door: Door) -> None:
     now = (await read(door)).cursor.cursor
     id = await create(door, "told", priority=3)
-    [claimed] = await door.ask(wk.ClaimRequest(worker_id="w", lanes=["told"]), "Claim")
-    await door.ask(wk.CompleteRequest(lease=claimed.grants[0].lease), "Complete")
+    grant = await claimed(door, "told")
+    await door.ask(wk.CompleteRequest(lease=grant.lease), "Complete")
 
     events = (await read(door, after=now, lane="told")).events
     completions = (await read(door, after=now, lane="told", families=["EVENT_FAMILY_COMPLETION"])).events

@@ -11,7 +11,7 @@ from flowfabric_api.journal.v1 import journal_pb2 as jr
 from flowfabric_api.worker.v1 import worker_pb2 as wk
 
 from .door import Door, Refused, reason_of
-from .worker_stream import Stream, create
+from .worker_stream import Stream, claimed, create
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -34,12 +34,6 @@ async def granted(door: Door, stream: Stream, lane: str, **spec: object) -> wk.G
     await stream.say(credits=[wk.Credit(limit=1)])
     [grant] = (await stream.hear_of("grants")).grants
     return grant
-
-
-async def claimed(door: Door, lane: str) -> wk.Grant:
-    [answer] = await door.ask(wk.ClaimRequest(worker_id="by-hand", lanes=[lane]), "Claim")
-    [grant] = answer.grants
-    return grant  # type: ignore[no-any-return]
 
 
 async def recorded(door: Door, execution_id: str) -> list[jr.Entry]:

@@ -10,17 +10,11 @@ from flowfabric_api.suspension.v1 import suspension_pb2 as sp
 from flowfabric_api.worker.v1 import worker_pb2 as wk
 
 from .door import Door
-from .worker_stream import Stream, create
+from .worker_stream import Stream, claimed, create
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SIGNALS, PAYLOAD = 90, 60_000
-
-
-async def claimed(door: Door, lane: str) -> wk.Grant:
-    [answer] = await door.ask(wk.ClaimRequest(worker_id="by-hand", lanes=[lane]), "Claim")
-    [grant] = answer.grants
-    return grant  # type: ignore[no-any-return]
 
 
 async def resumed(door: Door, lane: str) -> str:

@@ -22,6 +22,7 @@ from flowfabric_api.suspension.v1 import suspension_pb2 as su
 from flowfabric_api.worker.v1 import worker_pb2 as wk
 
 from .door import METHODS, Door, Refused, reason_of
+from .worker_stream import claimed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -432,8 +433,7 @@ async def test_tags_over_the_number_an_execution_may_have_are_refused_by_name(do
 async def test_one_bad_outcome_harms_no_other(door: Door) -> None:
     execution = ex.CreateExecutionRequest(spec=ex.ExecutionSpec(kind="k", lane="reported"))
     await door.ask(execution, "CreateExecution")
-    [claimed] = await door.ask(wk.ClaimRequest(worker_id="w", lanes=["reported"]), "Claim")
-    [grant] = claimed.grants
+    grant = await claimed(door, "reported")
     outcomes = [
         wk.Outcome(lease=LEASE),
         wk.Outcome(lease=LEASE, completed=wk.Completed(result=b"x" * 4097)),

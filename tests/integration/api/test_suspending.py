@@ -11,7 +11,7 @@ from flowfabric_api.suspension.v1 import suspension_pb2 as sp
 from flowfabric_api.worker.v1 import worker_pb2 as wk
 
 from .door import Door, Refused, reason_of
-from .worker_stream import Stream, create, state_of
+from .worker_stream import Stream, claimed, create, state_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -281,8 +281,7 @@ async def test_a_replay_afresh_knows_of_no_suspension(door: Door, stream: Stream
 
 async def test_a_report_of_single_calls_may_suspend_too(door: Door) -> None:
     execution_id = await create(door, lane="reported")
-    [claimed] = await door.ask(wk.ClaimRequest(worker_id="by-hand", lanes=["reported"]), "Claim")
-    [grant] = claimed.grants
+    grant = await claimed(door, "reported")
     outcomes = [
         wk.Outcome(lease=grant.lease, suspended=sp.SuspendSpec()),
         wk.Outcome(lease=grant.lease, suspended=approval()),
@@ -295,8 +294,7 @@ async def test_a_report_of_single_calls_may_suspend_too(door: Door) -> None:
     assert reason_of(refused.status) == "INVALID_ARGUMENT"
     assert (done.answer, done.suspension, len(done.waitpoints)) == ("suspended", 1, 1)
     await signal(door, done.waitpoints[0])
-    [claimed] = await door.ask(wk.ClaimRequest(worker_id="by-hand", lanes=["reported"]), "Claim")
-    [again] = claimed.grants
+    again = await claimed(door, "reported")
     assert (again.execution_id, again.attempt, again.resumption.ending) == (execution_id, 1, "signal")
 
 

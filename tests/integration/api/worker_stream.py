@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from google.protobuf.duration_pb2 import Duration
 
 from flowfabric_api.execution.v1 import execution_pb2 as ex
 from flowfabric_api.worker.v1 import worker_pb2 as wk
@@ -66,6 +67,16 @@ async def create(door: Door, **spec: object) -> str:
     request = ex.CreateExecutionRequest(spec=ex.ExecutionSpec(**(fields | spec)))  # type: ignore[arg-type]
     [answer] = await door.ask(request, "CreateExecution")
     return str(answer.execution_id)
+
+
+async def claimed(door: Door, lane: str) -> wk.Grant:
+    """The grant of the one execution that waits in a lane, by a single call."""
+    patience = Duration(seconds=30)  # without it a call waits for a quarter of a second only
+    request = wk.ClaimRequest(worker_id="by-hand", lanes=[lane], wait_time=patience)
+    [answer] = await door.ask(request, "Claim")
+    [grant] = answer.grants
+    assert isinstance(grant, wk.Grant)
+    return grant
 
 
 async def state_of(door: Door, execution_id: str) -> str:
