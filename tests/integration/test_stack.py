@@ -15,6 +15,7 @@ import pytest
 
 from flowfabric import _stack
 from flowfabric._stack import MODULES, Stack, StackError
+from flowfabric._valkey import free_port
 from flowfabric.testing import AnyValkey, open_stack
 
 SERVICE = """
@@ -78,7 +79,7 @@ async def test_all_processes_are_up_when_the_stack_is_entered_and_gone_when_it_i
         assert all(is_listening(address) for address in addresses)
         assert stack.valkey is not None
         assert stack.valkey.call("PING") == "PONG"
-        statuses = await stack.stop()
+        statuses = await stack.stop(grace=60)
 
     assert set(statuses.values()) == {0}
     assert not any(is_listening(address) for address in addresses)
@@ -136,12 +137,11 @@ async def test_a_running_service_restarts_in_order(clean_valkey: AnyValkey) -> N
 
 
 async def test_a_fixed_address_holds_for_the_first_process_only(clean_valkey: AnyValkey) -> None:
-    async with Stack(valkey=clean_valkey.address) as stack:
-        freed = stack.address
+    fixed = f"127.0.0.1:{free_port()}"
 
-    async with Stack(gateways=2, valkey=clean_valkey.address, env={"FF_GRPC_ADDR": freed}) as stack:
-        assert stack.address == freed
-        assert stack.processes["gateway-1"].addresses["grpc"] != freed
+    async with Stack(gateways=2, valkey=clean_valkey.address, env={"FF_GRPC_ADDR": fixed}) as stack:
+        assert stack.address == fixed
+        assert stack.processes["gateway-1"].addresses["grpc"] != fixed
 
 
 async def test_a_service_that_dies_at_start_fails_the_stack_with_its_last_words() -> None:
@@ -158,8 +158,15 @@ async def test_a_service_that_dies_at_start_fails_the_stack_with_its_last_words(
 async def test_a_service_that_is_never_ready_fails_the_stack(
     clean_valkey: AnyValkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_stack, "READY_TIMEOUT_S", 1.0)
-    stack = Stack(valkey=clean_valkey.address, schedulers=0, scanners=0, env={"BEHAVIOUR_GATEWAY": "silent"})
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    def let_time_pass(_name: str, line: str) -> None:
+        if line == "not json":  # the last that it says before it would be ready
+            monkeypatch.setattr(loop, "time", lambda: began + 2 * _stack.READY_TIMEOUT_S)
+
+    silent = {"BEHAVIOUR_GATEWAY": "silent"}
+    stack = Stack(valkey=clean_valkey.address, schedulers=0, scanners=0, env=silent, log=let_time_pass)
 
     with pytest.raises(StackError, match=r"(?s)gateway-0 was not ready.*not json"):
         await stack.start()
@@ -190,7 +197,7 @@ async def test_a_service_that_ignores_the_request_to_end_is_killed(clean_valkey:
 async def test_a_paused_service_ends_in_order(clean_valkey: AnyValkey) -> None:
     async with Stack(valkey=clean_valkey.address) as stack:
         stack.processes["gateway-0"].kill(signal.SIGSTOP)
-        statuses = await stack.stop()
+        statuses = await stack.stop(grace=60)
 
     assert statuses["gateway-0"] == 0
 
@@ -251,6 +258,6 @@ asyncio.run(main())
 
     assert len(watched) == 4
     for process in watched:
-        readable, _, _ = select.select([process], [], [], 10)
+        readable, _, _ = select.select([process], [], [], 60)
         os.close(process)
         assert readable

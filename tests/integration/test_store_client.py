@@ -185,7 +185,7 @@ async def test_a_claim_is_not_repeated_when_the_connection_breaks(
 @pytest.fixture
 async def hasty(durable_valkey: ValkeyServer) -> AsyncIterator[Engine]:
     """The engine on a Valkey of the test's own, which is soon taken for stopped."""
-    backend = await open_backend(settings_of(durable_valkey, store_timeout_ms=200))
+    backend = await open_backend(settings_of(durable_valkey, store_timeout_ms=1000))
     yield Engine(backend)
     await backend.close()
 
@@ -209,7 +209,7 @@ async def test_calls_on_a_stopped_valkey_are_repeated_until_it_goes_on(
 
 
 async def test_a_stopped_valkey_ends_the_patience_of_a_call(durable_valkey: ValkeyServer) -> None:
-    endpoint = Endpoint(durable_valkey.host, durable_valkey.port, timeout_s=0.1)
+    endpoint = Endpoint(durable_valkey.host, durable_valkey.port, timeout_s=1)
     client = StoreClient(endpoint, assemble(), patience_s=0)
     assert await client.fcall("queue_ready", keys.anchor(0)) == []
     os.kill(durable_valkey.pid, signal.SIGSTOP)
