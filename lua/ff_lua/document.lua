@@ -30,9 +30,10 @@ do
   --   ended        the record of the lease that ended in this call
   --   suspension   its suspension, when read in this call
   --   waitpoints   its waitpoints by number, the same
+  --   unsaved      what of these two will be written: "suspension", numbers of waitpoints
   local function pack(x)
     x.id, x.prefix, x.is_dirty, x.score, x.was, x.ended, x.suspension = nil, nil, nil, nil, nil, nil, nil
-    x.waitpoints = nil
+    x.waitpoints, x.unsaved = nil, nil
     return cmsgpack.pack(x)
   end
 
@@ -158,6 +159,9 @@ do
       end
       if x.ended and not ff.TERMINAL[x.state] then
         record(x, x.ended)
+      end
+      if x.unsaved then
+        ff.write_waits(x)
       end
       cores[2 * i - 1] = prefix .. 'execution:' .. x.id
       cores[2 * i] = pack(x)

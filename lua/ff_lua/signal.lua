@@ -189,9 +189,7 @@ do
     elseif effect == 'counted' then
       ff.save_suspension(x)
     end
-    if effect ~= 'resumed' then -- a resume has saved it
-      ff.save_waitpoint(x, w)
-    end
+    ff.save_waitpoint(x, w)
     return header.number, effect
   end
 

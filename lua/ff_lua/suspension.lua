@@ -37,8 +37,29 @@ do
     return x.suspension
   end
 
+  -- Has the suspension written at the end of the call, as save_waitpoint a waitpoint.
   function ff.save_suspension(x)
-    redis.call('SET', ff.key(x.prefix, 'suspension', x.id), cjson.encode(x.suspension))
+    x.unsaved = x.unsaved or {}
+    x.unsaved.suspension = true
+    ff.save(x)
+  end
+
+  -- Writes what was saved of the waits of x. A waitpoint that was forgotten since is not there any more.
+  function ff.write_waits(x)
+    if x.unsaved.suspension then
+      redis.call('SET', ff.key(x.prefix, 'suspension', x.id), cjson.encode(x.suspension))
+    end
+    local changed = {}
+    for number in pairs(x.unsaved) do
+      local w = x.waitpoints and x.waitpoints[number]
+      if w then
+        changed[#changed + 1] = number
+        changed[#changed + 1] = cjson.encode(w)
+      end
+    end
+    if #changed > 0 then
+      redis.call('HSET', ff.key(x.prefix, 'waitpoints', x.id), unpack(changed))
+    end
   end
 
   -- When the first of its waits runs out of time, or nil.

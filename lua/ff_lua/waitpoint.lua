@@ -26,8 +26,11 @@ do
     return found
   end
 
+  -- Has w written at the end of the call: one call may change it many times.
   function ff.save_waitpoint(x, w)
-    redis.call('HSET', ff.key(x.prefix, 'waitpoints', x.id), w.number, cjson.encode(w))
+    x.unsaved = x.unsaved or {}
+    x.unsaved[w.number] = true
+    ff.save(x)
   end
 
   -- Whether w takes signals. What runs out once it was waited for is its token alone.
@@ -128,16 +131,8 @@ do
 
   -- Closes whatever waits: every waitpoint, and the suspension if it is open. Once more does nothing.
   function ff.close_waits(x, ending, now)
-    local changed = {}
-    for number, w in pairs(ff.waitpoints(x)) do
-      if w.state ~= 'closed' then
-        w.state, w.ending, w.closed_at = 'closed', ending, now
-        changed[#changed + 1] = number
-        changed[#changed + 1] = cjson.encode(w)
-      end
-    end
-    if #changed > 0 then
-      redis.call('HSET', ff.key(x.prefix, 'waitpoints', x.id), unpack(changed))
+    for _, w in pairs(ff.waitpoints(x)) do
+      ff.close_waitpoint(x, w, ending, now)
     end
     local record = x.suspensions and ff.suspension(x)
     if record and record.state == 'open' then
