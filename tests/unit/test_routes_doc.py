@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
-from google.api import annotations_pb2
-from google.protobuf.descriptor import FileDescriptor
-
+from ff_gateway.http.binding import bindings_of
+from ff_gateway.http.openapi import openapi_document
+from ff_gateway.services import SERVICES
 from flowfabric_api.execution.v1 import execution_pb2
-from flowfabric_api.output.v1 import output_pb2
 from flowfabric_api.worker.v1 import worker_pb2
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "routes.md").read_text()
 ROUTE = re.compile(r"`([A-Z]+ /v1/[^`]+)`")
 FIELD = re.compile(r"`(\w+)`")
-FILES = (execution_pb2.DESCRIPTOR, output_pb2.DESCRIPTOR, worker_pb2.DESCRIPTOR)
 
 
-def routes(file: FileDescriptor) -> set[str]:
-    """Method and path of everything that HTTP reaches."""
-    found = set()
-    for service in file.services_by_name.values():
-        for method in service.methods:
-            rule = method.GetOptions().Extensions[annotations_pb2.http]
-            for each in (rule, *rule.additional_bindings):
-                if verb := each.WhichOneof("pattern"):
-                    found.add(f"{verb.upper()} {getattr(each, verb)}")
-    return found
+def routes() -> set[str]:
+    """Method and path of everything that /openapi.json describes."""
+    bindings = [binding for service in SERVICES for binding in bindings_of(service.descriptor)]
+    document: Any = openapi_document(bindings, secured=False)
+    return {f"{verb.upper()} {path}" for path, verbs in document["paths"].items() for verb in verbs}
 
 
-ROUTES = set().union(*map(routes, FILES))
+ROUTES = routes()
 GONE, KEPT = PAGE.partition("## Routes that are gone")[2].split("## Claiming")
 
 

@@ -28,7 +28,6 @@ from ff_gateway.api.suspension import SuspensionServicer
 from ff_gateway.api.worker import WorkerServicer
 from ff_gateway.claims import Claims
 from ff_gateway.demand import DemandBook
-from ff_gateway.http.callback import add_callback
 from ff_gateway.http.options import HttpOptions, body_bytes_for
 from ff_gateway.http.server import HttpServer, build_app
 from ff_gateway.keyring import KeyRingKeeper
@@ -126,18 +125,17 @@ class Gateway:
 
     def _web(self, settings: GatewaySettings, principals: Principals) -> Application:
         largest = max(settings.max_payload_bytes, settings.max_output_frame_bytes, settings.max_signal_bytes)
-        app = build_app(
+        return build_app(
             [(service.descriptor, servicer) for service, servicer in self.served],
             options=HttpOptions(
                 principals=principals,
                 cors_origins=settings.origins(),
                 max_body_bytes_large=body_bytes_for(largest),
+                max_body_bytes_callback=settings.max_signal_bytes,
             ),
             readiness=self.readiness,
             metrics=generate_latest,
         )
-        add_callback(app, self.suspensions.DeliverSignal, settings.max_signal_bytes)
-        return app
 
     def _register(self) -> None:
         for service, servicer in self.served:

@@ -19,12 +19,13 @@ from ff_core.state import State
 from ff_core.suspension import Suspended, SuspensionRecord
 from ff_core.waitpoint import NewWaitpoint, WaitpointRecord, WaitpointRef
 from ff_gateway.api.suspension import SuspensionServicer
-from ff_gateway.http.callback import add_callback
+from ff_gateway.http.callback import REFUSALS
 from ff_gateway.http.options import HttpOptions
 from ff_gateway.http.server import build_app
 from ff_gateway.policy import Policy
 from ff_gateway.tokens import Tokens
 from flowfabric_api.suspension.v1 import suspension_pb2 as pb
+from tools.check_lua import LUA, Library, read
 
 EXECUTION = "7-0198a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b"
 LEASE = f"{EXECUTION}:1:1:abc".encode()
@@ -295,12 +296,11 @@ async def client(door: SuspensionServicer) -> object:
         return {}
 
     app: web.Application = build_app(
-        [],
-        options=HttpOptions(principals=Principals("shared", {"ada": "adas"})),
+        [(pb.DESCRIPTOR.services_by_name["SuspensionService"], door)],
+        options=HttpOptions(principals=Principals("shared", {"ada": "adas"}), max_body_bytes_callback=64),
         readiness=readiness,
         metrics=lambda: b"",
     )
-    add_callback(app, door.DeliverSignal, max_bytes=64)
     async with TestClient(TestServer(app)) as opened:
         yield opened
 
@@ -376,6 +376,35 @@ async def test_a_malformed_callback_is_refused(
 
     assert (response.status, (await response.json())["kind"]) == (status, kind)
     assert store.asked == []
+
+
+async def test_the_description_of_the_api_says_what_a_callback_takes_and_answers(client: Client) -> None:
+    document = await (await client.get("/openapi.json")).json()
+    operations = document["paths"]["/v1/callbacks/{callback}"]
+    assert list(operations) == ["post"]
+    operation = operations["post"]
+    schema = document["components"]["schemas"]["flowfabric.suspension.v1.DeliverSignalResponse"]
+
+    assert operation["security"] == []  # all others ask for an API token here
+    assert {each["name"]: each["in"] for each in operation["parameters"]} == {
+        "callback": "path",
+        "name": "query",
+        "Idempotency-Key": "header",
+        "X-Correlation-Id": "header",
+    }
+    assert list(operation["requestBody"]["content"]) == ["*/*"]
+    answer = await (await client.post(PATH)).json()
+    assert schema["properties"].keys() == answer.keys()
+    assert operation["responses"].keys() == {"200", "default"} | {str(code.http) for code in REFUSALS}
+
+
+def test_the_description_of_a_callback_tells_the_codes_of_the_store_and_of_the_door() -> None:
+    library = Library()
+    read(LUA / "signal.lua", library)
+    store = library.registered["signal_deliver"].codes - {"WAITPOINT_NOT_FOUND"}  # of names, not of tokens
+    door = {"INVALID_ARGUMENT", "PAYLOAD_TOO_LARGE", "STORE_UNAVAILABLE"}
+
+    assert {code.name for code in REFUSALS} == store | door
 
 
 async def test_a_full_execution_tells_the_webhook_to_come_again(client: Client, store: Store) -> None:

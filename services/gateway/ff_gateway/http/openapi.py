@@ -9,6 +9,7 @@ from importlib.metadata import version
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 
 from ff_core.errors import ErrorCode
+from ff_gateway.http import callback
 from ff_gateway.http.binding import CREATES_UNLESS, EMPTY_IS_NO_CONTENT, Binding, twin_of
 from ff_gateway.http.comments import proto_comments
 from ff_gateway.http.schema import Json, field_schema, reference, schemas_of
@@ -46,6 +47,8 @@ def openapi_document(bindings: Sequence[Binding], *, secured: bool) -> Mapping[s
         seen[name] += 1
         operation = _operation(binding, comments, seen[name])
         paths.setdefault(binding.path, {})[binding.verb.lower()] = operation
+        if name == callback.DELIVER_SIGNAL:
+            paths[callback.PATH] = {"post": callback.callback_operation(comments)}
     services = {_service(binding.method): binding.method.containing_service for binding in bindings}
     messages = [each for binding in bindings for each in (binding.input_type, binding.output_type)]
     return {

@@ -29,6 +29,8 @@ class HttpOptions:
     """Limit for bodies that carry one payload, result or frame."""
     max_body_bytes_bulk: int = 32 * MIB
     """Limit for bodies that carry many of them."""
+    max_body_bytes_callback: int = 64 * KIB
+    """Limit for the body of a callback, which is the payload as it is."""
     max_body_bytes_control: int = 64 * KIB
     """Limit for all other bodies."""
     heartbeat_s: float = 15.0

@@ -19,6 +19,7 @@ from ff_core.errors import EngineError, ErrorCode
 from ff_core.rpc import is_served
 from ff_gateway.http import access
 from ff_gateway.http.binding import CREATES_UNLESS, EMPTY_IS_NO_CONTENT, Binding, bindings_of, twin_of
+from ff_gateway.http.callback import DELIVER_SIGNAL, Deliver, add_callback
 from ff_gateway.http.openapi import openapi_document
 from ff_gateway.http.options import HttpOptions
 from ff_gateway.http.problem import error_response, refusal_response
@@ -46,13 +47,13 @@ def build_app(
     readiness: Callable[[], Awaitable[dict[str, str]]],
     metrics: Callable[[], bytes],
 ) -> web.Application:
-    """The application: one route for each binding of each method served, and the four open paths.
+    """The application: one route for each binding of each method served, callbacks, and the four open paths.
 
     A servicer has a coroutine function for each unary method and an async generator function for each
     streaming one; both take the request message and a context, which is None here.
     """
     routes = [
-        (binding, _route_handler(binding, servicer, options))
+        (binding, servicer)
         for service, servicer in services
         for binding in bindings_of(service)
         if is_served(_method_of(servicer, binding))
@@ -65,8 +66,12 @@ def build_app(
     app[CLOSING] = asyncio.Event()
     app.on_shutdown.append(_close_streams)
     app.on_response_prepare.append(cors.mark)
-    for binding, handler in routes:
+    for binding, servicer in routes:
+        handler = _route_handler(binding, servicer, options)
         app.router.add_route(binding.verb, binding.path, handler, expect_handler=access.postpone_continue)
+        if binding.method.full_name == DELIVER_SIGNAL:
+            deliver = cast("Deliver", _method_of(servicer, binding))
+            add_callback(app, deliver, options.max_body_bytes_callback)
     document = dump(openapi_document([binding for binding, _ in routes], secured=bool(options.principals)))
 
     async def healthz(_: web.Request) -> web.Response:
