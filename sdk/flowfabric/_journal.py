@@ -88,6 +88,11 @@ class Journal:
         """Whether there are writes for the next message."""
         return bool(self._unsent)
 
+    @property
+    def has_unanswered(self) -> bool:
+        """Whether there are writes under way."""
+        return bool(self._unanswered)
+
     def take(self, room: int | None = None) -> worker_pb.JournalWrite | None:
         """The next write; None when all are sent, or it has more bytes than there is room for."""
         if not self._unsent or (room is not None and self._unsent[0].size > room):

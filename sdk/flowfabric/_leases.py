@@ -108,6 +108,16 @@ class Leases:
         self.unsent[lease] = held.outcome
         return True
 
+    def refuse_unsent(self, lease: bytes, error: EngineError) -> None:
+        """The same for an outcome that is not sent yet, because of a write before it."""
+        if lease in self.unsent:
+            self.refuse(lease, error)
+
+    def outcomes_without_writes_under_way(self) -> list[bytes]:
+        """Leases whose outcomes may go with the next message, if the rest of their writes does."""
+        journals = self.journals
+        return [lease for lease in self.unsent if lease not in journals or not journals[lease].has_unanswered]
+
     def open_journal(self, lease: bytes, entries: Iterable[pb.Entry], wake: Callable[[], None]) -> Journal:
         """The journal of a lease; `wake` is told when it has something to send."""
 

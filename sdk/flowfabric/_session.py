@@ -169,9 +169,11 @@ class Session:
         else:
             error = error_from_status(result.status)
             journal.acknowledge(result.number, error)
-            # What has its outcome under way hears from that.
-            is_lost = isinstance(error, LeaseLost | NotFound) and self._leases.is_running(result.lease)
-            if is_lost and self._leases.drop(result.lease):
+            # What has its outcome under way hears from that; one that waits for the write is not to go
+            # without it.
+            if not isinstance(error, LeaseLost | NotFound):
+                self._leases.refuse_unsent(result.lease, error)
+            elif self._leases.is_running(result.lease) and self._leases.drop(result.lease):
                 effects.lost.append((result.lease, error))
 
     def _receive_verdict(self, result: pb.OutcomeResult, effects: Effects) -> None:
@@ -215,12 +217,12 @@ class Session:
         if now >= self._rewrite_at:
             self._rewrite_at = NEVER
             self._leases.requeue_journals()
+        ready = self._leases.outcomes_without_writes_under_way()
         size = 0
         if self._leases.unsent_journals:
             size = self._put_journals(request)
             is_worth_sending = True
-        if self._leases.unsent:
-            self._put_outcomes(request, size)
+        if ready and self._put_outcomes(request, ready, size):
             is_worth_sending = True
         if self._leases.reports:
             self._put_progress(request)
@@ -306,15 +308,21 @@ class Session:
             del unsent[lease]
         return size
 
-    def _put_outcomes(self, request: pb.SessionRequest, size: int) -> None:
-        unsent = self._leases.unsent
-        for lease in list(unsent):
+    def _put_outcomes(self, request: pb.SessionRequest, ready: Iterable[bytes], size: int) -> bool:
+        # An outcome ends its lease, so that nothing could be written after it: it goes with the last writes
+        # or after their answers, never past them.
+        unsent, journals = self._leases.unsent, self._leases.journals
+        for lease in ready:
+            journal = journals.get(lease)
+            if journal is not None and journal.has_unsent:
+                continue
             outcome = unsent[lease]
             size += outcome.size() + len(lease)
             if (request.outcomes or request.journal) and size > MESSAGE_BYTES:
-                return
+                break
             outcome.put(request.outcomes.add(lease=lease))
             del unsent[lease]
+        return bool(request.outcomes)
 
     def _put_progress(self, request: pb.SessionRequest) -> None:
         for lease, report in self._leases.reports.items():

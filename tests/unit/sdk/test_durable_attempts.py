@@ -358,3 +358,19 @@ async def test_a_step_that_runs_for_long_is_shown_as_running(start: Start, monke
     [done] = await session.record()
     assert (done.key, done.state) == (shown.key, journal_pb2.ENTRY_STATE_DONE)
     await session.outcome()
+
+
+async def test_that_a_step_has_raised_is_known_before_its_attempt_has_failed(start: Start) -> None:
+    async def fail() -> None:
+        raise LookupError
+
+    @task
+    async def once(context: Context) -> None:
+        await context.step("charge", fail, on_unknown="raise")
+
+    _, session = await start(once)
+    await session.grant(L, 1, kind="once")
+    await session.record()
+    assert (await session.outcome()).failed.type == "LookupError"
+    [last] = [request for request in session.history if request.outcomes]
+    assert [entry.data for entry in last.journal[0].entries] == [b"raised"]

@@ -12,6 +12,7 @@ from flowfabric import _journal as journal_module
 from flowfabric._journal import Journal
 from flowfabric._outcome import Completed, Failed, Suspended
 from flowfabric._positions import Positions
+from flowfabric._session import JOURNAL_PAUSE_S
 from flowfabric_api.journal.v1 import journal_pb2
 from flowfabric_api.suspension.v1 import suspension_pb2
 from flowfabric_api.worker.v1 import worker_pb2 as pb
@@ -162,7 +163,7 @@ async def test_a_refusal_because_of_the_lease_loses_it(play: Play) -> None:
 async def test_an_outcome_under_way_is_not_lost_by_a_late_word_about_a_write(play: Play) -> None:
     future = open_journal(play).record(entry("1"))
     play.finish(L)
-    play.say()
+    assert len(play.says().outcomes) == 1
     assert answer(play, 1, code_pb2.FAILED_PRECONDITION, "LEASE_STALE") == []
     assert isinstance(play.leases.held[L].outcome, Completed)
     assert future.exception() is not None
@@ -220,6 +221,68 @@ async def test_a_suspension_under_a_lost_lease_is_dropped(play: Play) -> None:
     play.say()
     play.answer(L, code_pb2.FAILED_PRECONDITION, "LEASE_STALE")
     assert play.leases.held == {}
+
+
+# Writes and the outcome
+
+
+async def test_an_outcome_waits_for_the_answers_to_the_writes_of_earlier_messages(play: Play) -> None:
+    journal = open_journal(play)
+    journal.record(entry("1", state=journal_pb2.ENTRY_STATE_RUNNING))
+    play.say()
+    journal.record(entry("2"))
+    play.finish(L)
+    request = play.says()
+    assert (written(request), list(request.outcomes)) == ([(2, ["2"])], [])
+    answer(play, 2)
+    assert play.say() is None
+    answer(play, 1)
+    assert [outcome.lease for outcome in play.says().outcomes] == [L]
+
+
+async def test_an_outcome_waits_for_writes_that_the_message_has_no_room_for(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowfabric._session.MESSAGE_BYTES", 8)
+    monkeypatch.setattr(journal_module, "WRITE_ENTRIES", 1)
+    journal = open_journal(play)
+    journal.record(entry("1"))
+    journal.record(entry("2"))
+    play.finish(L)
+    assert [written(play.says()), written(play.says())] == [[(1, ["1"])], [(2, ["2"])]]
+    assert play.say() is None
+    answer(play, 1)
+    answer(play, 2)
+    assert [outcome.lease for outcome in play.says().outcomes] == [L]
+
+
+async def test_an_outcome_waits_for_a_write_that_could_not_be_taken(play: Play) -> None:
+    open_journal(play).record(entry("1"))
+    play.say()
+    play.finish(L)
+    answer(play, 1, code_pb2.UNAVAILABLE, "STORE_UNAVAILABLE")
+    assert not play.says().outcomes
+    play.now += JOURNAL_PAUSE_S
+    request = play.says()
+    assert (written(request), [outcome.lease for outcome in request.outcomes]) == ([(1, ["1"])], [L])
+
+
+async def test_an_outcome_that_waits_for_one_lease_holds_up_no_other(play: Play) -> None:
+    play.grant(b"M", 2)
+    open_journal(play).record(entry("1"))
+    play.say()
+    play.finish(L)
+    play.finish(b"M")
+    assert [outcome.lease for outcome in play.says().outcomes] == [b"M"]
+
+
+async def test_an_outcome_whose_write_is_refused_meanwhile_becomes_a_failure(play: Play) -> None:
+    open_journal(play).record(entry("1"))
+    play.say()
+    play.finish(L)
+    assert answer(play, 1, code_pb2.FAILED_PRECONDITION, "JOURNAL_FULL") == []
+    failed = play.says().outcomes[0].failed
+    assert (failed.type, failed.non_retryable) == ("JOURNAL_FULL", True)
 
 
 # Positions
