@@ -276,6 +276,6 @@ def test_a_server_dies_with_its_killed_parent(tmp_path: Path) -> None:
         parent.kill()
         parent.wait()
 
-    readable, _, _ = select.select([watched], [], [], 10)
+    readable, _, _ = select.select([watched], [], [], 60)
     os.close(watched)
     assert readable

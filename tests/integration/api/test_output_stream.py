@@ -10,6 +10,7 @@ from flowfabric_api.output.v1 import output_pb2 as out
 from flowfabric_api.worker.v1 import worker_pb2 as wk
 
 from .door import Door, Refused, reason_of
+from .worker_stream import claimed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -24,10 +25,7 @@ async def held(door: Door) -> bytes:
     """The lease of a new execution."""
     spec = ex.ExecutionSpec(kind="k", lane="output")
     await door.ask(ex.CreateExecutionRequest(spec=spec), "CreateExecution")
-    [claimed] = await door.ask(wk.ClaimRequest(worker_id="w", lanes=["output"]), "Claim")
-    [grant] = claimed.grants
-    lease: bytes = grant.lease
-    return lease
+    return (await claimed(door, "output")).lease
 
 
 async def test_errors_stay_with_their_lease(door: Door) -> None:

@@ -44,7 +44,7 @@ async def hold(door: Door, lane: str) -> wk.Grant:
 
 
 async def claim(door: Door, lane: str) -> wk.Grant:
-    wait = Duration(seconds=10)
+    wait = Duration(seconds=30)
     [reply] = await door.ask(wk.ClaimRequest(worker_id="w", lanes=[lane], wait_time=wait), "Claim")
     [grant] = reply.grants
     assert isinstance(grant, wk.Grant)
@@ -295,7 +295,7 @@ async def another_gateway(door: Door, **over: object) -> AsyncIterator[tuple[Gat
         "host": door.valkey.host,
         "port": door.valkey.port,
         "partitions": PARTITIONS,
-        "member_ttl_ms": 600,
+        "member_ttl_ms": 60_000,
         "grpc_addr": "127.0.0.1:0",
         "listen_addr": "127.0.0.1:0",
     }
