@@ -22,9 +22,6 @@ from flowfabric.stack import Stack, StackError, ValkeyError
 
 PROJECT = Path(__file__).resolve().parents[1]
 
-# Short, so that nobody waits long for the work of the dead.
-LEASE_TTL_MS = 2000
-
 # Longer than anything in a show takes: then something is wrong.
 PATIENCE_S = 60.0
 
@@ -45,7 +42,7 @@ class Stage:
         self.problems: list[str] = []
         self._title = title
         self._app = app
-        self._env = {"FF_LEASE_TTL_MS": str(LEASE_TTL_MS), **(env or {})}
+        self._env = dict(env or {})
         self._stack = Stack(env=self._env)
         self._exits = AsyncExitStack()
         self._began = time.monotonic()

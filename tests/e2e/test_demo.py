@@ -16,8 +16,8 @@ from examples.index_files.tasks import CHUNK_BYTES, index_of
 
 pytestmark = pytest.mark.processes
 
-# Longer than a lease takes to be renewed, so that the worker that is killed has leases to its name.
-PACE = "1"
+# Much longer than a lease takes to be renewed, so that the worker that is killed has leases to its name.
+PACE = "2"
 
 
 @pytest.fixture
