@@ -18,7 +18,7 @@ from flowfabric._child import STOP_GRACE_S, ChildProcess, LogCallback
 from flowfabric._secret import VARIABLE, kept_secret, new_secret
 from flowfabric._valkey import ValkeyServer
 
-READY_TIMEOUT_S = 30.0
+READY_TIMEOUT_S = 60.0
 
 #: The module of each service, and the variables that fix the addresses its "ready" event tells.
 MODULES = {"gateway": "ff_gateway", "scheduler": "ff_scheduler", "scanners": "ff_scanners"}
