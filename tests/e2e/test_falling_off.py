@@ -12,8 +12,8 @@ import pytest_asyncio
 
 from flowfabric import Client, EventPage
 from flowfabric._stack import Stack
+from tests.e2e.waiting import PATIENCE_S
 
-PATIENCE_S = 30.0
 KEPT = 100
 #: Entries go by whole nodes of the stream, which hold 100 at most.
 MANY = 2 * KEPT + 50

@@ -16,9 +16,7 @@ import pytest_asyncio
 from flowfabric import Client, Context, Event, EventFamily, InvalidArgument, State, task
 from flowfabric._stack import Stack
 from tests.e2e.conftest import StartWorker
-from tests.e2e.waiting import until_state
-
-PATIENCE_S = 30.0
+from tests.e2e.waiting import PATIENCE_S, until_state
 
 
 @task
