@@ -62,7 +62,7 @@ def durable_valkey(tmp_path: Path) -> Iterator[ValkeyServer]:
 @pytest.fixture(scope="session")
 def valkey_cluster() -> Iterator[ValkeyCluster]:
     """Three primaries for the whole session. Mark the tests that use it with `cluster`."""
-    with ValkeyCluster() as cluster:
+    with ValkeyCluster(node_timeout_ms=10_000) as cluster:  # none of them dies, however busy the machine is
         yield cluster
 
 

@@ -177,7 +177,8 @@ def test_a_silent_or_missing_docker_engine_is_no_engine(tmp_path: Path) -> None:
     assert not docker_answers("ssh://somewhere")
 
 
-def test_a_docker_engine_that_answers_is_found(tmp_path: Path) -> None:
+def test_a_docker_engine_that_answers_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowfabric.testing.DOCKER_TIMEOUT_S", 60)
     path = tmp_path / "docker.sock"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
