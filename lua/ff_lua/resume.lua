@@ -115,15 +115,14 @@ do
     if not x then
       return { 'EXECUTION_NOT_FOUND' }
     end
-    local last = x.suspensions and ff.suspension(x)
-    if last and last.nonce and last.nonce == args[5] then
+    if x.resume_nonce == args[5] then -- whatever has happened since
       return { 'OK', x.state }
     end
     if x.state ~= 'suspended' then
       return { 'EXECUTION_NOT_SUSPENDED', x.state }
     end
     local record = ff.open_suspension(x)
-    record.nonce = args[5]
+    x.resume_nonce = args[5]
     local signal = own_signal(x, 'operator', 'resume', args[2], args[4], now)
     ff.take(record, signal)
     for _, wait in ipairs(record.waits) do

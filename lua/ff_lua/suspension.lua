@@ -175,7 +175,7 @@ do
       return nil, 'entry and name: at most 256 bytes'
     elseif not BEHAVIOURS[wait.on_timeout or 'fail'] then
       return nil, 'on_timeout: fail, cancel, expire, resume or escalate'
-    elseif due_at and (type(due_at) ~= 'number' or due_at > now + longest_ms) then
+    elseif due_at and not (type(due_at) == 'number' and due_at <= now + longest_ms) then
       return nil, 'timeout: at most ' .. string.format('%.0f', longest_ms) .. ' ms'
     elseif type(wait.node) ~= 'table' then
       return nil, 'condition: none'

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from .harness.scenario import LEASE_TTL_MS, QUEUE, Scenario
+from .harness.engines import Argument
+from .harness.scenario import LEASE_TTL_MS, QUEUE, WORKER, Scenario
 
 
 def test_a_renewal_extends_the_lease(scenario: Scenario) -> None:
@@ -83,6 +84,42 @@ def test_the_holder_of_the_old_epoch_is_fenced(scenario: Scenario) -> None:
     assert scenario.call("lease_progress", old.lease, "50", "") == [b"LEASE_EXPIRED"]
     assert scenario.call("output_append", old.lease, 1, 1, "log", "x") == [b"LEASE_EXPIRED", 0]
     assert scenario.state(old.id) == "active"
+
+
+#: Every function that takes a lease, and the rest of its arguments.
+WRITES: dict[str, tuple[Argument, ...]] = {
+    "lease_renew": (),
+    "lease_release": (),
+    "lease_forfeit": (),
+    "lease_finish": (WORKER, "complete", 1, "result"),
+    "lease_progress": ("50", "half"),
+    "output_append": (1, 1, 1, "frame"),
+    "journal_record": (1, "1", '{"k":"step","n":"a","s":"done"}', "", 1),
+    "waitpoint_create": ("approval", "multi", "", 1000, "k1", ""),
+}
+BEFORE: dict[str, tuple[Argument, ...]] = {
+    "lease_renew": (LEASE_TTL_MS, WORKER, "g"),
+    "journal_record": (9, 999),
+}
+
+
+@pytest.mark.parametrize("part", ["execution", "attempt", "epoch", "lease"])
+@pytest.mark.parametrize("function", WRITES)
+def test_each_part_of_the_fence_counts_in_every_write(scenario: Scenario, function: str, part: str) -> None:
+    """A16."""
+    grant, other = scenario.hold(), scenario.hold()
+    id, attempt, epoch, lease = grant.lease.split(":")
+    fields = {"execution": id, "attempt": attempt, "epoch": epoch, "lease": lease}
+    fields[part] = {"execution": other.id, "attempt": "2", "epoch": "2", "lease": lease + "0"}[part]
+    before = scenario.core(grant.id), scenario.core(other.id), scenario.names()
+
+    reply = scenario.call(function, *BEFORE.get(function, ()), ":".join(fields.values()), *WRITES[function])
+
+    while isinstance(reply, list):
+        reply = reply[0]
+    assert reply == b"LEASE_STALE"
+    assert (scenario.core(grant.id), scenario.core(other.id), scenario.names()) == before
+    assert scenario.renew(grant.lease, other.lease) == [b"OK", b"OK"]
 
 
 def test_at_the_cap_of_reclaims_the_execution_fails_with_an_event(scenario: Scenario) -> None:

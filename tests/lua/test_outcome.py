@@ -102,6 +102,31 @@ def test_the_pause_stays_within_its_jitter_and_its_maximum(scenario: Scenario) -
         assert 900 <= pause <= 1100
 
 
+def test_a_pause_is_whole_differs_and_is_the_same_when_it_is_asked_again(scenario: Scenario) -> None:
+    """A22: no fraction of a millisecond, a draw for each failure, the same draw for a repeat of the call."""
+    policy: dict[str, object] = {"backoff_initial_ms": 3333, "backoff_multiplier": 1.7, "backoff_jitter": 0.1}
+
+    def pauses() -> list[float]:
+        found = []
+        for number in range(5):
+            grant = scenario.hold(id=f"0-{number:08x}", policy=policy)
+            for _ in range(2):
+                scenario.fail(grant.lease)
+                due_at = scenario.score("delayed", grant.id) or 0
+                assert due_at == scenario.core(grant.id)["due_at"] == int(due_at)
+                found.append(due_at - scenario.engine.now_ms)
+                scenario.engine.advance(int(found[-1]))
+                assert scenario.call("delayed_promote", 10) == [1, b""]
+                grant = scenario.reclaim(grant.id)
+            scenario.complete(grant.lease)
+            scenario.engine.command("DEL", f"{scenario.prefix}execution:{grant.id}")  # to be made once more
+        return found
+
+    first = pauses()
+    assert len(set(first)) == len(first)
+    assert pauses() == first
+
+
 @pytest.mark.parametrize(
     ("policy", "category", "answer"),
     [

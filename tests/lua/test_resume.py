@@ -74,6 +74,17 @@ def test_a_request_that_arrives_twice_resumes_once(scenario: Scenario) -> None:
     assert scenario.events(waiting.id).count("resumed") == 1
 
 
+def test_a_late_repeat_of_a_request_does_not_resume_the_next_suspension(scenario: Scenario) -> None:
+    """A8, as an operator: the store repeats a call whose answer was lost."""
+    waiting = suspended(scenario)
+    resume(scenario, waiting.id, nonce="a")
+    suspend(scenario, scenario.reclaim(waiting.id).lease, wait(OPERATOR))
+
+    assert resume(scenario, waiting.id, nonce="a") == [b"OK", b"suspended"]
+    assert (scenario.state(waiting.id), scenario.events(waiting.id).count("resumed")) == ("suspended", 1)
+    assert resume(scenario, waiting.id, nonce="b") == [b"OK", b"waiting"]
+
+
 def test_only_what_is_suspended_is_resumed(scenario: Scenario) -> None:
     grant = scenario.hold()
 

@@ -147,6 +147,7 @@ REFUSALS: list[tuple[str, dict[str, Any]]] = [
     ("waits: 1 to 16", {"waits": [wait(OPERATOR)] * 17}),
     ("waits[0].timeout", {"waits": [wait(TIMER, timeout_ms="soon")]}),
     ("waits[0].timeout", {"waits": [wait(TIMER, timeout_ms=401 * DAY_MS)]}),
+    ("waits[0].timeout", {"waits": [wait(TIMER, timeout_ms=float("nan"))]}),
     ("waits[0].condition", {"waits": [wait(TIMER)]}),
     ("waits[0].condition", {"waits": [{"on_timeout": "fail"}]}),
     ("waits[1].on_timeout", {"waits": [wait(OPERATOR), wait(OPERATOR, on_timeout="explode")]}),
