@@ -47,7 +47,8 @@ async def test_a_worker_told_to_go_finishes_what_it_has_and_takes_no_more(tmp_pa
 
 async def test_a_rolling_restart_of_the_gateways_loses_no_lease_and_no_outcome(tmp_path: Path) -> None:
     async with open_load(tmp_path, gateways=2, env={}) as load:
-        await load.start_workers(3)
+        # What a worker fetched ahead it may give back, which would count as an attempt after a move.
+        await load.start_workers(3, prefetch=False)
         await load.hold(6)
         await load.submit(300)
         await load.reach(50)
@@ -105,7 +106,6 @@ async def test_workers_move_between_gateways_again_and_again_and_lose_no_lease(
 ) -> None:
     env = {"FF_LEASE_TTL_MS": str(LEASE_TTL_MS), "FF_SESSION_MAX_AGE_MS": str(SESSION_MAX_AGE_MS)}
     async with open_load(tmp_path, gateways=gateways, env=env) as load:
-        # What a worker fetched ahead it may give back, which would count as an attempt after a move.
         await load.start_workers(3, prefetch=False)
         await load.hold(6)
         await load.submit(300)
