@@ -72,8 +72,8 @@ class ValkeyCluster:
         wait_until(self._is_complete, START_TIMEOUT_S, lambda: "the cluster does not come together")
 
     def stop(self) -> None:
-        """Ends all nodes."""
-        for node in self.nodes:
+        """Ends all nodes: replicas first, as a primary waits for those that are behind."""
+        for node in reversed(self.nodes):
             node.stop()
 
     def __enter__(self) -> Self:

@@ -38,6 +38,11 @@ def guard(key: str) -> str:
     return f"{key}:guard"
 
 
+def witness(key: str) -> str:
+    """STRING in the slot of `key`, empty, written so that the replicas can be asked whether they have it."""
+    return f"{key}:witness"
+
+
 def members(service: str) -> str:
     """ZSET of the process ids of a service by expiry."""
     return f"ff:{{m}}:members:{service}"

@@ -42,9 +42,11 @@ class ServiceSettings(BaseSettings):
     events_kept: int = Field(10_000, ge=100)
     """Entries that the feed of a partition keeps for subscriptions, about; one holds all events of a call."""
     wait_replicas: int = Field(0, ge=0)
-    """Replicas that must have a write before it is acknowledged; best-effort output and renewals apart."""
+    """Replicas that must have a write before it is acknowledged; claims, renewals, progress and best-effort
+    output apart."""
     wait_replicas_timeout_ms: int = Field(1000, ge=1)
-    """How long to wait for them before the outcome is answered with STORE_UNAVAILABLE."""
+    """How long to wait for them before a call is answered with STORE_UNAVAILABLE. What it wrote stays; its
+    repeat gets the first answer, once they have it."""
     replica_id: str = ""
     """Identity of this process; made up at start when empty. In Kubernetes the pod name."""
     member_ttl_ms: int = Field(3000, ge=300)

@@ -19,7 +19,7 @@ from ff_core.wire.event import read_cursor, write_cursor
 from ff_gateway.subscription import Subscriptions
 from flowfabric import Client, Worker, task
 from flowfabric._stack import Stack
-from tests.valkey_cluster import ValkeyCluster, node_id
+from tests.valkey_cluster import PRIMARIES, ValkeyCluster, node_id
 
 from .engine import PARTITIONS, Engine, eventually, new
 
@@ -73,7 +73,7 @@ class Migration:
         self.cluster = cluster
         self.slot = key_slot(keys.anchor(partition).encode())
         self.source = cluster.nodes[place]
-        self.target = cluster.nodes[(place + 1) % 3]
+        self.target = cluster.nodes[(place + 1) % PRIMARIES]
 
     def begin(self) -> None:
         """From now on the source answers ASK for keys that it does not have any more."""
@@ -96,7 +96,7 @@ class Migration:
     def end(self) -> None:
         """The slot is the target's; the source answers MOVED."""
         owner = node_id(self.target)
-        for node in (self.target, self.source, *self.cluster.nodes):
+        for node in (self.target, self.source, *self.cluster.nodes[:PRIMARIES]):
             node.call("CLUSTER", "SETSLOT", self.slot, "NODE", owner)
 
 

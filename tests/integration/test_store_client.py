@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import structlog
@@ -24,7 +24,7 @@ from ff_core.store.connection import Endpoint
 from ff_core.waitpoint import NewWaitpoint
 from ff_core.worker import Member
 from ff_lua import Library, assemble
-from flowfabric._valkey import ValkeyServer
+from flowfabric._valkey import START_TIMEOUT_S, ValkeyServer, read_fields, wait_until
 from flowfabric.testing import AnyValkey
 
 from .engine import PARTITIONS, Engine, code_of, new
@@ -356,13 +356,20 @@ async def test_nothing_that_others_rely_on_is_acknowledged_without_its_replica(
     careful = await open_backend(
         store_settings.model_copy(update={"wait_replicas": 1, "wait_replicas_timeout_ms": 1})
     )
+    execution_id = lease.split(b":")[0].decode()
+    ended = await Engine(backend).hold()
+    await Engine(backend).complete(ended)
     entry = JournalEntry("1", "step", "plan", "done", b"")
     for call in (
+        careful.execution_tag(execution_id, {"team": "a"}),
+        careful.execution_reprioritize(execution_id, 5),
+        careful.execution_replay(ended.split(b":")[0].decode()),
         careful.journal_record([(lease, [entry])], 10, 1000),
         careful.waitpoint_create(lease, NewWaitpoint("go", ttl_ms=60_000), "k1", ""),
         careful.output_append(lease, [NewFrame(1, 1, b"durable")]),
         careful.output_append(lease, [NewFrame(2, 5, b"{}", FrameClass.SUMMARY)]),
         careful.keyring_swap(0, 1, b"sealed"),
+        careful.execution_cancel([execution_id], "", 60_000),
     ):
         with pytest.raises(EngineError, match="0 of 1 replicas have it"):
             await call
@@ -370,28 +377,83 @@ async def test_nothing_that_others_rely_on_is_acknowledged_without_its_replica(
     fleeting = await careful.output_append(lease, [NewFrame(3, 1, b"tick", FrameClass.BEST_EFFORT)])
 
     assert (fleeting.through, fleeting.error) == (3, None)
+    [created] = await careful.execution_create([new()])
+    assert isinstance(created, EngineError), "refused item by item"
+    assert "0 of 1 replicas have it" in str(created)
+    with pytest.raises(EngineError, match="0 of 1 replicas have it"):
+        await careful.lease_revoke(execution_id)
     await careful.close()
 
 
-async def test_an_outcome_with_its_replica_is_acknowledged(durable_valkey: ValkeyServer) -> None:
-    options = (
-        "--replicaof",
-        f"{durable_valkey.host} {durable_valkey.port}",
-        "--repl-diskless-sync-delay",
-        "0",
+async def test_calls_of_one_moment_wait_for_replicas_once(
+    store_settings: ServiceSettings, engine_valkey: AnyValkey
+) -> None:
+    careful = await open_backend(
+        store_settings.model_copy(update={"wait_replicas": 1, "wait_replicas_timeout_ms": 1})
     )
+
+    def waits() -> int:
+        fields = read_fields(engine_valkey.host, engine_valkey.port, "INFO", "commandstats")
+        return int(fields.get("cmdstat_wait", "calls=0").split(",")[0].removeprefix("calls="))
+
+    await careful.execution_create([new()])
+    before = waits()
+    results = await asyncio.gather(*(careful.execution_create([new()]) for _ in range(50)))
+
+    assert all(isinstance(result, EngineError) for [result] in results)
+    assert waits() == before + 1
+    await careful.close()
+
+
+@pytest.fixture
+def replica(durable_valkey: ValkeyServer) -> Iterator[ValkeyServer]:
+    """A replica of `durable_valkey`."""
+    primary = f"{durable_valkey.host} {durable_valkey.port}"
+    options = ("--replicaof", primary, "--repl-diskless-sync-delay", "0")
     durable_valkey.call("CONFIG", "SET", "repl-diskless-sync-delay", 0)
-    with ValkeyServer(append_only=False, options=options) as replica:
-        careful = await open_backend(
-            settings_of(durable_valkey, wait_replicas=1, wait_replicas_timeout_ms=30_000)
+    with ValkeyServer(append_only=False, options=options) as server:
+        wait_until(
+            lambda: (
+                read_fields(server.host, server.port, "INFO", "replication")["master_link_status"] == "up"
+            ),
+            START_TIMEOUT_S,
+            lambda: "the replica does not follow",
         )
-        lease = await Engine(careful).hold()
+        yield server
 
-        assert await Engine(careful).complete(lease) == ["completed"]
 
-        key = f"{keys.partition_prefix(0)}result:{lease.split(b':')[0].decode()}"
-        assert replica.call("GET", key) == b"result"
-        await careful.close()
+async def test_an_outcome_with_its_replica_is_acknowledged(
+    durable_valkey: ValkeyServer, replica: ValkeyServer
+) -> None:
+    careful = await open_backend(
+        settings_of(durable_valkey, wait_replicas=1, wait_replicas_timeout_ms=30_000)
+    )
+    lease = await Engine(careful).hold()
+
+    assert await Engine(careful).complete(lease) == ["completed"]
+
+    key = f"{keys.partition_prefix(0)}result:{lease.split(b':')[0].decode()}"
+    assert replica.call("GET", key) == b"result"
+    await careful.close()
+
+
+async def test_a_repeat_through_another_process_is_not_acknowledged_either(
+    durable_valkey: ValkeyServer, replica: ValkeyServer
+) -> None:
+    first, second, patient = [
+        await open_backend(settings_of(durable_valkey, wait_replicas=1, wait_replicas_timeout_ms=timeout))
+        for timeout in (1, 1, 30_000)
+    ]
+    lease = await Engine(patient).hold()
+    os.kill(replica.pid, signal.SIGSTOP)
+    for hasty in (first, second):
+        with pytest.raises(EngineError, match="0 of 1 replicas have it"):
+            await Engine(hasty).complete(lease)
+
+    os.kill(replica.pid, signal.SIGCONT)
+    assert await Engine(patient).complete(lease) == ["completed"]
+    for backend in (first, second, patient):
+        await backend.close()
 
 
 # Submissions.

@@ -24,6 +24,13 @@ log = structlog.get_logger()
 PASSING = ("LOADING", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY", "BUSY", "NOREPLICAS")
 
 
+Call = Callable[[Node, tuple[Argument, ...]], Awaitable[Reply]]
+
+
+def _call(node: Node, command: tuple[Argument, ...]) -> Awaitable[Reply]:
+    return node.call(*command)
+
+
 class StoreClient:
     """Knows how to call a function on the node of a key."""
 
@@ -63,7 +70,7 @@ class StoreClient:
         """
         self.calls += 1
         command = ("FCALL", self._names[function], *self._declared(key), *args)
-        return await self._persist(lambda: self._send(self._topology, key, command), repeatable)
+        return await self._persist(lambda: self._send(self._topology, key, command, _call), repeatable)
 
     async def fcall_durable(self, function: str, key: str, *args: Argument) -> Reply:
         """As fcall, then waits until FF_WAIT_REPLICAS replicas have it.
@@ -74,7 +81,19 @@ class StoreClient:
             return await self.fcall(function, key, *args)
         self.calls += 1
         command = ("FCALL", self._names[function], *self._declared(key), *args)
-        return await self._persist(lambda: self._send_and_wait(key, command), True)
+        wait = keys.witness(key), self._wait_replicas, self._wait_timeout_ms
+
+        async def call(node: Node, command: tuple[Argument, ...]) -> Reply:
+            reply, replicas = await node.call_then_wait(command, wait)
+            if isinstance(reply, hiredis.ReplyError):
+                return reply
+            if isinstance(replicas, int) and replicas < self._wait_replicas:
+                raise EngineError(
+                    ErrorCode.STORE_UNAVAILABLE, f"{replicas} of {self._wait_replicas} replicas have it"
+                )
+            return reply if isinstance(replicas, int) else replicas
+
+        return await self._persist(lambda: self._send(self._durable, key, command, call), True)
 
     def _declared(self, key: str) -> tuple[Argument, ...]:
         return (2, key, keys.guard(key)) if self._is_cluster else (1, key)
@@ -118,40 +137,33 @@ class StoreClient:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, 1.0)
 
-    async def _send(self, topology: Topology, key: str, command: tuple[Argument, ...]) -> Reply:
+    async def _send(self, topology: Topology, key: str, command: tuple[Argument, ...], call: Call) -> Reply:
         node = await topology.node_of(key)
-        reply = await node.call(*command)
+        try:
+            reply = await call(node, command)
+        except ConnectionLost:
+            topology.suspect()
+            raise
         if isinstance(reply, hiredis.ReplyError):
-            return await self._recover(topology, node, command, str(reply))
-        return reply
-
-    async def _send_and_wait(self, key: str, command: tuple[Argument, ...]) -> Reply:
-        node = await self._durable.node_of(key)
-        reply, replicas = await node.call_then_wait(command, self._wait_replicas, self._wait_timeout_ms)
-        if isinstance(reply, hiredis.ReplyError):
-            reply = await self._recover(self._durable, node, command, str(reply))
-        if replicas < self._wait_replicas:
-            raise EngineError(
-                ErrorCode.STORE_UNAVAILABLE, f"{replicas} of {self._wait_replicas} replicas have it"
-            )
+            return await self._recover(topology, node, command, str(reply), call)
         return reply
 
     async def _recover(
-        self, topology: Topology, node: Node, command: tuple[Argument, ...], error: str
+        self, topology: Topology, node: Node, command: tuple[Argument, ...], error: str, call: Call
     ) -> Reply:
         """Mends what an error reply says, and sends the command once more."""
         word, _, rest = error.partition(" ")
         if "Function not found" in error:
             await self._load(node)
-            again = await node.call(*command)
+            again = await call(node, command)
         elif word == "MOVED":
             await topology.refresh()
             host, _, port = rest.split()[1].rpartition(":")
-            again = await topology.node_at(host or node.endpoint.host, int(port)).call(*command)
+            again = await call(topology.node_at(host or node.endpoint.host, int(port)), command)
         elif word == "ASK":
             host, _, port = rest.split()[1].rpartition(":")
             target = topology.node_at(host or node.endpoint.host, int(port))
-            _, again = await asyncio.gather(target.call("ASKING"), target.call(*command))
+            _, again = await asyncio.gather(target.call("ASKING"), call(target, command))
         elif word in PASSING:
             await topology.refresh()
             raise ConnectionLost(error)

@@ -168,6 +168,8 @@ class Connection:
         self._waiting: deque[asyncio.Future[Reply]] = deque()
         self._loop = asyncio.get_running_loop()
         self._socket = _Socket(timeout_s, self._on_reply, self._on_lost, lambda: bool(self._waiting))
+        self._replicas_asked: asyncio.Future[Reply] | None = None
+        self._replicas_next: asyncio.Future[Reply] | None = None
         self.is_open = False
 
     @classmethod
@@ -194,6 +196,32 @@ class Connection:
         self._waiting.append(future)
         self._socket.send(_pack(command))
         return future
+
+    def replicas_after(self, witness: str, replicas: int, timeout_ms: int) -> asyncio.Future[Reply]:
+        """How many replicas have what was sent so far, asked once they are `replicas` or the time is over.
+
+        WAIT stops everything behind it, so there is one at a time, and one for all that is sent meanwhile:
+        whoever waits does so for two at most, also when no replica answers. It tells of writes that this
+        connection made. A call that repeats another's made none, so the key `witness` is written before it;
+        the reply is an error when that was refused.
+        """
+        if self._replicas_next is None:
+            asking = self._ask_replicas(self._replicas_asked, witness, replicas, timeout_ms)
+            self._replicas_next = self._loop.create_task(asking)
+            # When every caller was cancelled nobody looks at a failure; it is no news then.
+            self._replicas_next.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return asyncio.shield(self._replicas_next)
+
+    async def _ask_replicas(
+        self, before: asyncio.Future[Reply] | None, witness: str, replicas: int, timeout_ms: int
+    ) -> Reply:
+        if before is not None:
+            await asyncio.wait((before,))
+        self._replicas_asked, self._replicas_next = self._replicas_next, None
+        written, count = await asyncio.gather(
+            self.call("SET", witness, ""), self.call("WAIT", replicas, timeout_ms)
+        )
+        return written if isinstance(written, hiredis.ReplyError) else count
 
     def close(self) -> None:
         """Closes the socket; calls in flight fail."""

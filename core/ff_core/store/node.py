@@ -18,6 +18,11 @@ class Node:
         self._connection: Connection | None = None
         self._opening: asyncio.Task[Connection] | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection, as far as is known."""
+        return self._connection is not None and self._connection.is_open
+
     async def call(self, *command: Argument) -> Reply:
         """One command. Raises ConnectionLost, or STORE_UNAVAILABLE when the login is refused."""
         connection = self._connection
@@ -26,16 +31,13 @@ class Node:
         return await connection.call(*command)
 
     async def call_then_wait(
-        self, command: tuple[Argument, ...], replicas: int, timeout_ms: int
-    ) -> tuple[Reply, int]:
-        """One command and the number of replicas that have it, in one write."""
+        self, command: tuple[Argument, ...], wait: tuple[str, int, int]
+    ) -> tuple[Reply, Reply]:
+        """One command, and the number of replicas that have it or an error: `Connection.replicas_after`."""
         connection = self._connection
         if connection is None or not connection.is_open:
             connection = await self._reopen()
-        reply, waited = await asyncio.gather(
-            connection.call(*command), connection.call("WAIT", replicas, timeout_ms)
-        )
-        return reply, waited if isinstance(waited, int) else 0
+        return await asyncio.gather(connection.call(*command), connection.replicas_after(*wait))
 
     async def _reopen(self) -> Connection:
         """Many callers share one attempt; a cancelled caller does not cancel it."""

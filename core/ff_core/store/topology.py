@@ -32,6 +32,9 @@ class Topology(Protocol):
 
     async def refresh(self) -> None: ...
 
+    def suspect(self) -> None:
+        """A node did not answer: before the next call is asked who serves what it served."""
+
     async def serves(self, node: Node) -> bool:
         """Whether a node that does not answer still has slots."""
 
@@ -55,6 +58,9 @@ class SingleNode:
     async def refresh(self) -> None:
         """After a failover behind one name the old connection must go."""
         self._node.close()
+
+    def suspect(self) -> None:
+        """There is no other node to ask."""
 
     async def serves(self, node: Node) -> bool:
         return True
@@ -96,7 +102,12 @@ class Cluster:
     async def refresh(self) -> None:
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.ensure_future(self._refresh())
+            # When every caller was cancelled nobody looks at a failure; it is no news then.
+            self._refreshing.add_done_callback(lambda task: task.cancelled() or task.exception())
         await asyncio.shield(self._refreshing)
+
+    def suspect(self) -> None:
+        self._known = False
 
     async def serves(self, node: Node) -> bool:
         try:
@@ -106,8 +117,8 @@ class Cluster:
         return node in self._slots
 
     async def _refresh(self) -> None:
-        seeds = [*self._nodes.values(), self.node_at(self._seed.host, self._seed.port)]
-        for node in seeds:
+        seeds = dict.fromkeys((*self._nodes.values(), self.node_at(self._seed.host, self._seed.port)))
+        for node in sorted(seeds, key=lambda node: not node.is_open):  # one that hangs is asked last
             try:
                 reply = await node.call("CLUSTER", "SLOTS")
             except ConnectionLost:

@@ -35,7 +35,7 @@ class ExecutionFunctions(Functions):
         for item in items:
             args += _create_arguments(item)
         try:
-            reply = await self.client.fcall("execution_create", keys.anchor(partition), *args)
+            reply = await self.client.fcall_durable("execution_create", keys.anchor(partition), *args)
         except EngineError as error:  # one partition that is away must not hide what the others created
             return [error] * len(items)
         results: list[Created | EngineError] = []
@@ -102,7 +102,7 @@ class ExecutionFunctions(Functions):
 
     async def execution_reprioritize(self, execution_id: str, priority: int) -> tuple[int, int]:
         """Old and new priority. Raises EXECUTION_NOT_FOUND, EXECUTION_TERMINAL."""
-        reply = await self.client.fcall(
+        reply = await self.client.fcall_durable(
             "execution_reprioritize", keys.anchor(self.partition_of(execution_id)), execution_id, priority
         )
         old, new = check(reply, execution_id)
@@ -113,7 +113,7 @@ class ExecutionFunctions(Functions):
 
         Raises EXECUTION_NOT_FOUND, EXECUTION_NOT_TERMINAL, REPLAYS_EXHAUSTED, STEP_NOT_FOUND.
         """
-        reply = await self.client.fcall(
+        reply = await self.client.fcall_durable(
             "execution_replay", keys.anchor(self.partition_of(execution_id)), execution_id, mode, through
         )
         return State(text(check(reply, execution_id)[0]))
@@ -124,7 +124,7 @@ class ExecutionFunctions(Functions):
         Raises EXECUTION_NOT_FOUND, and INVALID_ARGUMENT when there would be more than MAX_TAGS.
         """
         flat = [part for pair in tags.items() for part in pair]
-        reply = await self.client.fcall(
+        reply = await self.client.fcall_durable(
             "execution_tag", keys.anchor(self.partition_of(execution_id)), execution_id, MAX_TAGS, *flat
         )
         if cast("list[Any]", reply)[0] == b"INVALID_ARGUMENT":

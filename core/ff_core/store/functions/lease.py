@@ -48,7 +48,7 @@ class LeaseFunctions(Functions):
 
     async def lease_revoke(self, execution_id: str, reason: str = "") -> Revoked:
         """Takes the lease from its holder; the history keeps the reason. Raises EXECUTION_NOT_FOUND."""
-        reply = await self.client.fcall(
+        reply = await self.client.fcall_durable(
             "lease_revoke", keys.anchor(self.partition_of(execution_id)), execution_id, reason
         )
         revoked, epoch, state = check(reply, execution_id)
