@@ -48,11 +48,11 @@ class Pause:
         self._longest = longest
         self._next = first
 
-    def next(self) -> float:
-        """Seconds to wait now."""
+    def next(self, at_least: float | None = None) -> float:
+        """Seconds to wait now, and not less than the server asked for."""
         pause = self._next
         self._next = min(self._longest, pause * 2)
-        return pause * random.uniform(0.75, 1.25)
+        return max(pause * random.uniform(0.75, 1.25), at_least or 0.0)
 
     def reset(self) -> None:
         """Starts again after a success."""

@@ -88,7 +88,7 @@ class Doors:
                 error = error_from_call(failure)
                 if not (retry_safe and tries_left and isinstance(error, Unavailable)):
                     raise error from None
-            await asyncio.sleep(error.retry_after or pause.next())
+            await asyncio.sleep(pause.next(error.retry_after))
         raise AssertionError("unreachable: the last try returns or raises")
 
     async def connect(self) -> None:

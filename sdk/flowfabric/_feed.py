@@ -44,4 +44,4 @@ async def feed(open_stream: Callable[[], Any]) -> AsyncGenerator[Any, None]:
             retry_after = error.retry_after
         finally:
             call.cancel()
-        await asyncio.sleep(retry_after or pause.next())
+        await asyncio.sleep(pause.next(retry_after))

@@ -10,7 +10,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
-from flowfabric._channel import Gateway, Pause
+from flowfabric._absence import Absence
+from flowfabric._channel import Gateway
 from flowfabric._connection import Connection
 from flowfabric._errors import EngineError, InvalidArgument, SessionSuperseded, Unauthenticated
 from flowfabric._leases import Leases
@@ -52,6 +53,7 @@ class Uplink:
         self._apply_effects = apply
         self._follow = follow
         self._loop = asyncio.get_running_loop()
+        self._absence = Absence()
         self._is_draining = False
         self._closing = asyncio.Event()
         self._pumps: set[asyncio.Task[None]] = set()
@@ -77,16 +79,18 @@ class Uplink:
 
     async def run(self) -> None:
         """Stays in session until closed; EngineError when no gateway will have this worker."""
-        pause = Pause(longest=5.0)
         try:
             while not self._closing.is_set():
+                error: EngineError | None = None
                 try:
-                    await self._hold_session(pause)
-                except EngineError as error:
-                    if isinstance(error, FATAL) or error.reason in FATAL_REASONS:
+                    if await self._hold_session():
+                        continue
+                except EngineError as failure:
+                    if isinstance(failure, FATAL) or failure.reason in FATAL_REASONS:
                         raise
-                    logger.warning("session_lost reason=%s", error)
-                    await self._sleep(error.retry_after or pause.next())
+                    error = failure
+                if not self._closing.is_set():
+                    await self._sleep(self._absence.pause(error, self._loop.time()))
         finally:
             self.current = None
             self._follow(None)
@@ -95,8 +99,8 @@ class Uplink:
             if self._pumps:
                 await asyncio.wait(self._pumps)
 
-    async def _hold_session(self, pause: Pause) -> None:
-        """Opens a session and keeps it, until it ends or its gateway says that it is going."""
+    async def _hold_session(self) -> bool:
+        """Opens a session and keeps it, until it ends or its gateway says that it is going: True then."""
         session = Session(self._identity, self._leases, self._slots)
         session.is_draining = self._is_draining
         connection = Connection(self._gateway, session, self._apply)
@@ -111,13 +115,11 @@ class Uplink:
                 await asyncio.wait((pump,))
         finally:
             closing.cancel()
-        if session.is_welcome:
-            pause.reset()
         if pump.done():
             pump.result()
-            await self._sleep(pause.next())
-        else:
-            logger.info("gateway_going reason=%s", connection.go_away.result().reason)
+            return False
+        logger.info("gateway_going reason=%s", connection.go_away.result().reason)
+        return True
 
     async def _pump(self, connection: Connection) -> None:
         try:
@@ -136,6 +138,7 @@ class Uplink:
                 self._retire(old)
             connection.session.is_draining = self._is_draining
             self.lease_ttl = connection.session.lease_ttl
+            self._absence.end(self._loop.time())
             self.connected.set()
             self._follow(connection)
         self._apply_effects(effects)

@@ -41,7 +41,7 @@ AWAY = status(code_pb2.UNAVAILABLE, "STORE_UNAVAILABLE")
 
 @pytest.fixture
 async def client(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
-    monkeypatch.setattr(channel_module.Pause, "next", lambda self: 0.0)
+    monkeypatch.setattr(channel_module.Pause, "next", lambda *_: 0.0)
     async with Client(gateway.address, token="secret") as client:
         yield client
 
@@ -170,7 +170,7 @@ async def test_a_submit_waits_for_a_gateway_that_is_not_there_yet(
     await gateway.close()
     tried = asyncio.Event()
 
-    def notice(pause: channel_module.Pause) -> float:
+    def notice(*_: object) -> float:
         tried.set()
         return 0.0
 
@@ -181,6 +181,18 @@ async def test_a_submit_waits_for_a_gateway_that_is_not_there_yet(
     await gateway.open()
 
     assert (await submitting).execution_id == "x"
+
+
+@pytest.mark.parametrize(
+    ("asked", "pauses"), [(0.1, [0.1, 0.1, 0.2]), (1.0, [1.0, 1.0, 1.0]), (None, [0.05, 0.1, 0.2])]
+)
+def test_a_pause_grows_and_is_not_shorter_than_the_server_asks(
+    asked: float | None, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("random.uniform", lambda _low, _high: 1.0)
+    pause = channel_module.Pause()
+
+    assert [pause.next(asked) for _ in range(3)] == pauses
 
 
 async def test_where_nobody_listens_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ NOON = datetime(2040, 1, 2, 12, tzinfo=UTC)
 
 @pytest.fixture
 async def client(gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
-    monkeypatch.setattr(channel_module.Pause, "next", lambda self: 0.0)
+    monkeypatch.setattr(channel_module.Pause, "next", lambda *_: 0.0)
     async with Client(gateway.address, namespace="acme") as client:
         yield client
 

@@ -8,9 +8,11 @@ import signal
 from typing import Any
 
 import pytest
-from google.rpc import code_pb2
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import code_pb2, error_details_pb2
 
 from flowfabric import Context, InvalidArgument, Pool, SessionSuperseded, Worker, task
+from flowfabric._channel import Pause
 from flowfabric_api.worker.v1 import worker_pb2 as pb
 
 from .fake_gateway import FakeGateway, status
@@ -114,6 +116,29 @@ async def test_a_gateway_that_is_away_is_waited_for(gateway: FakeGateway, start:
 
     await again.grant(b"L", 1, kind="echo")
     assert (await again.outcome()).lease == b"L"
+
+
+async def test_a_worker_that_is_refused_again_and_again_pauses_longer_than_it_is_asked_to(
+    gateway: FakeGateway, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float | None] = []
+
+    def no_pause(_pause: Pause, at_least: float | None = None) -> float:
+        asked.append(at_least)
+        return 0.0
+
+    monkeypatch.setattr(Pause, "next", no_pause)
+    going = status(code_pb2.UNAVAILABLE, "SHUTTING_DOWN")
+    going.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=Duration(nanos=100_000_000)))
+    _, session = await start(echo)
+
+    await session.send(pb.SessionResponse(go_away=pb.GoAway(reason="restart")))
+    for _ in range(4):
+        session = await gateway.worker.sessions.get()
+        session.end(going)
+    await gateway.session()
+
+    assert asked == [0.1] * 3  # the first try after GoAway, and the one after its failure, are made at once
 
 
 async def test_silence_makes_the_worker_try_another_connection(
