@@ -99,7 +99,6 @@ class Gateway:
             backend,
             self.book,
             Claims(backend, self.book, self.gateway_id, settings.lease_ttl_ms),
-            gateway_id=self.gateway_id,
             api_token=token,
             static=[address for address in settings.schedulers.split(",") if address],
             every_s=settings.member_ttl_ms / 3000,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -38,12 +37,7 @@ CHANNEL_OPTIONS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who this gateway is to schedulers."""
-
-    gateway_id: str
-    metadata: tuple[tuple[str, str], ...]
+Metadata = tuple[tuple[str, str], ...]
 
 
 class SchedulerLink:
@@ -53,11 +47,11 @@ class SchedulerLink:
     orders are claiming for, and slots nobody claims for.
     """
 
-    def __init__(self, address: str, book: DemandBook, claims: Claims, identity: Identity) -> None:
+    def __init__(self, address: str, book: DemandBook, claims: Claims, metadata: Metadata) -> None:
         self._address = address
         self._book = book
         self._claims = claims
-        self._identity = identity
+        self._metadata = metadata
         self._granted: Counter[int] = Counter()
         self._claiming: Counter[int] = Counter()
         self._told: dict[int, int] = {}
@@ -95,9 +89,8 @@ class SchedulerLink:
         """Holds the stream until it breaks. Raises grpc.aio.AioRpcError."""
         async with grpc.aio.insecure_channel(self._address, options=CHANNEL_OPTIONS) as channel:
             call = dispatch_pb2_grpc.DispatchServiceStub(channel).Dispatch(
-                metadata=self._identity.metadata, wait_for_ready=True
+                metadata=self._metadata, wait_for_ready=True
             )
-            await call.write(pb.DispatchRequest(gateway_id=self._identity.gateway_id))
             writer = asyncio.ensure_future(self._write(call))
             try:
                 async for message in call:
@@ -153,7 +146,6 @@ class Schedulers:
         book: DemandBook,
         claims: Claims,
         *,
-        gateway_id: str,
         api_token: str,
         static: list[str],
         every_s: float,
@@ -161,8 +153,7 @@ class Schedulers:
         self._backend = backend
         self._book = book
         self._claims = claims
-        metadata = (("authorization", f"Bearer {api_token}"),) if api_token else ()
-        self._identity = Identity(gateway_id, metadata)
+        self._metadata: Metadata = (("authorization", f"Bearer {api_token}"),) if api_token else ()
         self._static = static
         self._every_s = every_s
         self._links: dict[str, asyncio.Task[None]] = {}
@@ -196,7 +187,7 @@ class Schedulers:
 
     async def _hold(self, address: str) -> None:
         while True:
-            link = SchedulerLink(address, self._book, self._claims, self._identity)
+            link = SchedulerLink(address, self._book, self._claims, self._metadata)
             try:
                 await link.run()
             except grpc.aio.AioRpcError as error:

@@ -13,7 +13,7 @@ from ff_core.errors import EngineError, ErrorCode
 from ff_core.lease import Claimed, Grant
 from ff_gateway.claims import Claims
 from ff_gateway.demand import Demand, DemandBook, Profile
-from ff_gateway.schedulers import Identity, SchedulerLink
+from ff_gateway.schedulers import SchedulerLink
 from flowfabric_api.dispatch.v1 import dispatch_pb2 as pb
 
 QUEUE = "default/a/"
@@ -69,7 +69,7 @@ class Play:
         self.slots = Slots(slots)
         self.demand: Demand = self.book.join(PROFILE, self.slots)
         self.book.offered(self.demand, self.slots, slots)
-        self.links = [SchedulerLink("", self.book, claims, Identity("gateway-1", ())) for _ in range(links)]
+        self.links = [SchedulerLink("", self.book, claims, ()) for _ in range(links)]
         for link in self.links:
             self.book.connect(link)
 

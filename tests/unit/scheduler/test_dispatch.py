@@ -41,7 +41,6 @@ class Gateway:
         self._said: asyncio.Queue[pb.DispatchRequest | None] = asyncio.Queue()
         stream = DispatchServicer(claimer, "scheduler-1").Dispatch(self._requests(), None)
         self._reader = asyncio.ensure_future(self._read(stream))
-        self.say(pb.DispatchRequest(gateway_id="gateway-1"))
 
     def say(self, message: pb.DispatchRequest) -> None:
         self._said.put_nowait(message)

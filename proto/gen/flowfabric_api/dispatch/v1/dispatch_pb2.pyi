@@ -41,16 +41,14 @@ class ClaimResult(_message.Message):
     def __init__(self, order_id: _Optional[int] = ..., asked: _Optional[int] = ..., granted: _Optional[int] = ..., next_score: _Optional[float] = ..., failed: _Optional[bool] = ...) -> None: ...
 
 class DispatchRequest(_message.Message):
-    __slots__ = ("gateway_id", "demands", "results", "gone")
-    GATEWAY_ID_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("demands", "results", "gone")
     DEMANDS_FIELD_NUMBER: _ClassVar[int]
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     GONE_FIELD_NUMBER: _ClassVar[int]
-    gateway_id: str
     demands: _containers.RepeatedCompositeFieldContainer[Demand]
     results: _containers.RepeatedCompositeFieldContainer[ClaimResult]
     gone: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, gateway_id: _Optional[str] = ..., demands: _Optional[_Iterable[_Union[Demand, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[ClaimResult, _Mapping]]] = ..., gone: _Optional[_Iterable[int]] = ...) -> None: ...
+    def __init__(self, demands: _Optional[_Iterable[_Union[Demand, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[ClaimResult, _Mapping]]] = ..., gone: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class ClaimOrder(_message.Message):
     __slots__ = ("order_id", "demand_id", "partition", "queue", "count")
