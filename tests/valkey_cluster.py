@@ -52,10 +52,26 @@ class ValkeyCluster:
 
     def start(self) -> Self:
         """Starts the nodes, joins them, and returns when each says that the cluster is complete."""
-        buses = [free_port() for _ in range(PRIMARIES * (1 + self._replicas))]
+        for _ in range(2):
+            try:
+                return self._start()
+            except ValkeyError:  # between choosing ports and binding them somebody else can be quicker
+                continue
+        return self._start()
+
+    def _start(self) -> Self:
+        count = PRIMARIES * (1 + self._replicas)
+        free = set[int]()
+        while len(free) < 2 * count:
+            free.add(free_port())
+        ports, buses = list(free)[:count], list(free)[count:]
         self.nodes = [
-            ValkeyServer(append_only=self._append_only, options=(*self._options, "--cluster-port", str(bus)))
-            for bus in buses
+            ValkeyServer(
+                port=port,
+                append_only=self._append_only,
+                options=(*self._options, "--cluster-port", str(bus)),
+            )
+            for port, bus in zip(ports, buses, strict=True)
         ]
         try:
             for node in self.nodes:
