@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
@@ -71,40 +72,30 @@ async def signal(
     print_delivery(delivery, as_json=as_json)
 
 
-@with_client
-async def approve(
-    client: Client,
-    *,
-    execution_id: Id,
-    waitpoint: Name,
-    input: Input = None,
-    input_file: InputFile = None,
-    raw: Raw = None,
-    idempotency_key: Key = "",
-    as_json: AsJson = False,
-) -> None:
-    """Approve what an execution waits for, in the name of whoever the API token belongs to."""
-    payload = read_input(input, input_file, raw)
-    delivery = await client.approve(execution_id, waitpoint, payload, idempotency_key=idempotency_key)
-    print_delivery(delivery, as_json=as_json)
+def decision(verb: str, decide: Callable[..., Awaitable[Delivery]]) -> Callable[..., None]:
+    """The command that calls one of the client's methods that decide."""
+
+    async def command(
+        client: Client,
+        *,
+        execution_id: Id,
+        waitpoint: Name,
+        input: Input = None,
+        input_file: InputFile = None,
+        raw: Raw = None,
+        idempotency_key: Key = "",
+        as_json: AsJson = False,
+    ) -> None:
+        payload = read_input(input, input_file, raw)
+        delivery = await decide(client, execution_id, waitpoint, payload, idempotency_key=idempotency_key)
+        print_delivery(delivery, as_json=as_json)
+
+    command.__doc__ = f"{verb} what an execution waits for, in the name of whoever the API token belongs to."
+    return with_client(command)
 
 
-@with_client
-async def reject(
-    client: Client,
-    *,
-    execution_id: Id,
-    waitpoint: Name,
-    input: Input = None,
-    input_file: InputFile = None,
-    raw: Raw = None,
-    idempotency_key: Key = "",
-    as_json: AsJson = False,
-) -> None:
-    """Reject what an execution waits for, in the name of whoever the API token belongs to."""
-    payload = read_input(input, input_file, raw)
-    delivery = await client.reject(execution_id, waitpoint, payload, idempotency_key=idempotency_key)
-    print_delivery(delivery, as_json=as_json)
+approve = decision("Approve", Client.approve)
+reject = decision("Reject", Client.reject)
 
 
 def print_delivery(delivery: Delivery, *, as_json: bool) -> None:
