@@ -333,7 +333,7 @@ def test_a_wait_is_recorded_when_it_begins_and_when_it_ends(scenario: Scenario) 
         2,
     )
     scenario.engine.advance(5)
-    scenario.call("suspension_resume", grant.id, "user:ann", 0, "go on")
+    scenario.call("suspension_resume", grant.id, "user:ann", 0, "go on", "n")
 
     done = read(scenario, grant.id)[0][1]
     assert (done.state, done.header["at"], done.header["end"]) == (
