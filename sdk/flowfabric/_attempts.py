@@ -70,8 +70,8 @@ def keep_writable(record: logging.LogRecord) -> bool:
 
 logger.addFilter(keep_writable)
 
-# A larger result could not travel: servers take messages of 4 MiB unless told otherwise.
-MAX_RESULT_BYTES = 3 * 1024 * 1024
+# No engine takes a larger one, and a message far above it would break the session instead of being refused.
+MAX_RESULT_BYTES = 32 * 1024 * 1024
 
 
 class Attempt:

@@ -10,9 +10,6 @@ import grpc
 DEFAULT_ADDRESS = "127.0.0.1:7433"
 DEFAULT_NAMESPACE = "default"
 
-# Grants and result pages carry payloads of up to 1 MiB each; gRPC's own limit of 4 MiB is too near.
-MAX_RECEIVE_BYTES = 64 * 1024 * 1024
-
 # 7 pauses of 50 ms to 2 s: a gateway that restarts is back within the 5 s they take together.
 TRIES = 8
 
@@ -71,7 +68,8 @@ class Gateway:
         """A channel with connections of its own, over all addresses the name resolves to."""
         options = (
             ("grpc.lb_policy_name", "round_robin"),
-            ("grpc.max_receive_message_length", MAX_RECEIVE_BYTES),
+            # How large a payload may be is the engine's to say; gRPC's own limit is 4 MiB.
+            ("grpc.max_receive_message_length", -1),
             ("grpc.max_send_message_length", -1),
             # Without it two channels share one connection, and a new session would go down the dead one.
             ("grpc.use_local_subchannel_pool", 1),
