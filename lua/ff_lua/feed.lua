@@ -29,19 +29,36 @@ do
     return id .. (read > 0 and '.' .. read or '') .. (done and '/' .. done or '')
   end
 
-  -- A test of whether an event is wanted; '' asks for nothing.
+  local function holds_all(text, words)
+    for _, word in ipairs(words) do
+      if not string.find(text, word, 1, true) then
+        return false
+      end
+    end
+    return true
+  end
+
+  -- A test of whether an event is wanted; '' asks for nothing. Most that are not lack a word, which is cheaper to see than
+  -- where the words are.
   local function event_test(namespace, lane, kind, names, marks)
+    local words = { unpack(marks) }
+    words[#words + 1] = namespace ~= '' and ' ' .. namespace .. '/' or nil
+    words[#words + 1] = lane ~= '' and '/' .. lane .. ' ' or nil
+    words[#words + 1] = kind ~= '' and ' ' .. kind or nil
     return function(event)
-      local name, of_namespace, of_lane, of_kind, of_marks =
-        string.match(event, '^(%S+) %S+ %S+ %d+ %d+ ([^/ ]*)/?([^/ ]*) ?([^ ?]*)(%S*)')
-      local is_wanted = (names == '' or string.find(names, ',' .. name .. ',', 1, true) ~= nil)
-        and (namespace == '' or namespace == of_namespace)
+      if names ~= '' and not string.find(names, ',' .. string.match(event, '^%S+') .. ',', 1, true) then
+        return false
+      elseif #words == 0 then
+        return true
+      elseif not holds_all(event, words) then
+        return false
+      end
+      local of_namespace, of_lane, of_kind, of_marks =
+        string.match(event, '^%S+ %S+ %S+ %d+ %d+ ([^/ ]*)/?([^/ ]*) ?([^ ?]*)(%S*)')
+      return (namespace == '' or namespace == of_namespace)
         and (lane == '' or lane == of_lane)
         and (kind == '' or kind == of_kind)
-      for _, mark in ipairs(marks) do
-        is_wanted = is_wanted and string.find(of_marks, mark, 1, true) ~= nil
-      end
-      return is_wanted
+        and holds_all(of_marks, marks)
     end
   end
 

@@ -220,6 +220,17 @@ def test_readers_choose_namespace_lane_kind_tags_and_names(
     assert page.last == read(scenario).last
 
 
+def test_what_the_detail_says_is_no_match(scenario: Scenario) -> None:
+    id = scenario.create(tags={"app.name": "x"}, queue="other/fast/any", kind="email")
+    mark = read(scenario).texts[0].split()[6].partition("?")[2]
+    plain = scenario.create()
+    scenario.call("execution_cancel", f" other/fast email?{mark} completed", 0, plain)
+
+    for only in ({"namespace": "other"}, {"lane": "fast"}, {"kind": "email"}, {"tags": ("app.name", "x")}):
+        assert read(scenario, **only).ids == [id]  # type: ignore[arg-type]
+    assert read(scenario, names=",completed,").ids == []
+
+
 def test_tags_count_as_they_were_when_it_happened(scenario: Scenario) -> None:
     id = scenario.create()
     scenario.call("execution_tag", id, 32, "app.name", "x", "app.more", "a b?c")
