@@ -227,7 +227,7 @@ def test_what_the_detail_says_is_no_match(scenario: Scenario) -> None:
     scenario.call("execution_cancel", f" other/fast email?{mark} completed", 0, plain)
 
     for only in ({"namespace": "other"}, {"lane": "fast"}, {"kind": "email"}, {"tags": ("app.name", "x")}):
-        assert read(scenario, **only).ids == [id]  # type: ignore[arg-type]
+        assert read(scenario, **only).ids == [id]
     assert read(scenario, names=",completed,").ids == []
 
 
