@@ -28,7 +28,8 @@ class GatewaySettings(ServiceSettings):
     schedulers: str = ""
     """Addresses of schedulers, comma-separated; found by live membership when empty."""
     max_payload_bytes: int = Field(1 << 20, ge=1, le=32 << 20)
-    """Largest payload and result."""
+    """Largest payload and result. Above 2 MiB clients other than the SDK have to raise their
+    `grpc.max_receive_message_length` to this and 2 MiB more."""
     max_output_frame_bytes: int = Field(64 << 10, ge=1, le=1 << 20)
     """Largest output frame."""
     max_concurrent_stream_ops: int = Field(1024, ge=1)
