@@ -107,6 +107,20 @@ async def test_calls_follow_to_the_promoted_replica(engine: Engine, cluster: Val
     assert (await engine.describe(made)).state is State.WAITING
 
 
+async def test_calls_leave_a_primary_that_hangs(cluster: ValkeyCluster) -> None:
+    backend = await open_backend(settings_of(cluster, store_timeout_ms=300))
+    engine = Engine(backend)
+    await engine.create_many(*(new(partition) for partition in range(PARTITIONS)))
+    primary, replica = pair_of(cluster)
+
+    primary.kill(signal.SIGSTOP)
+    replica.call("CLUSTER", "FAILOVER", "TAKEOVER")
+    await has_taken_over(replica)
+
+    assert (await engine.describe(await engine.create())).state is State.WAITING
+    await backend.close()
+
+
 async def test_calls_that_wait_for_replicas_follow_too(careful: Engine, cluster: ValkeyCluster) -> None:
     await careful.create()
     await replace(*pair_of(cluster))
@@ -239,6 +253,7 @@ async def test_the_whole_engine_goes_on_when_a_primary_dies(cluster: ValkeyClust
         primary.kill()
         await has_taken_over(replica)
         await asyncio.to_thread(primary.restart)
+        await asyncio.to_thread(cluster.wait_until_complete)
         released.set()
         made += [await client.submit(double, number) for number in range(40, 60)]
         results = await asyncio.gather(*(client.result(one.execution_id, int) for one in made))
