@@ -26,6 +26,7 @@ from ff_core.worker import Member
 from ff_lua import Library, assemble
 from flowfabric._valkey import START_TIMEOUT_S, ValkeyServer, read_fields, wait_until
 from flowfabric.testing import AnyValkey
+from tests.valkey_cluster import is_in_step
 
 from .engine import PARTITIONS, Engine, code_of, new
 
@@ -412,13 +413,7 @@ def replica(durable_valkey: ValkeyServer) -> Iterator[ValkeyServer]:
     options = ("--replicaof", primary, "--repl-diskless-sync-delay", "0")
     durable_valkey.call("CONFIG", "SET", "repl-diskless-sync-delay", 0)
     with ValkeyServer(append_only=False, options=options) as server:
-        wait_until(
-            lambda: (
-                read_fields(server.host, server.port, "INFO", "replication")["master_link_status"] == "up"
-            ),
-            START_TIMEOUT_S,
-            lambda: "the replica does not follow",
-        )
+        wait_until(lambda: is_in_step(server), START_TIMEOUT_S, lambda: "the replica does not follow")
         yield server
 
 
