@@ -44,24 +44,6 @@ do
     ff.save(x)
   end
 
-  -- Writes what was saved of the waits of x. A waitpoint that was forgotten since is not there any more.
-  function ff.write_waits(x)
-    if x.unsaved.suspension then
-      redis.call('SET', ff.key(x.prefix, 'suspension', x.id), cjson.encode(x.suspension))
-    end
-    local changed = {}
-    for number in pairs(x.unsaved) do
-      local w = x.waitpoints and x.waitpoints[number]
-      if w then
-        changed[#changed + 1] = number
-        changed[#changed + 1] = cjson.encode(w)
-      end
-    end
-    if #changed > 0 then
-      redis.call('HSET', ff.key(x.prefix, 'waitpoints', x.id), unpack(changed))
-    end
-  end
-
   -- When the first of its waits runs out of time, or nil.
   function ff.next_due(record)
     local due
@@ -368,7 +350,11 @@ do
   -- The reply to an outcome of a lease that has ended by suspending: its first answer, whatever the outcome, but for a
   -- suspension (`spec_text`) with other content. What else its holder was told is known until the next suspension.
   function ff.suspended_before(x, epoch, lease_id, answer, spec_text)
-    local first = cjson.decode(redis.call('HGET', ff.key(x.prefix, 'history', x.id), epoch) or '{}').fingerprint
+    local ended = x.ended
+    if not ended or ended.lease ~= lease_id then
+      ended = cjson.decode(redis.call('HGET', ff.key(x.prefix, 'history', x.id), epoch) or '{}')
+    end
+    local first = ended.lease == lease_id and ended.fingerprint
     local is_json, spec = pcall(cjson.decode, spec_text or '{}')
     if spec_text and first and not (is_json and type(spec) == 'table' and spec.fingerprint == first) then
       return { 'IDEMPOTENCY_CONFLICT', 'this lease suspended for something else' }

@@ -33,6 +33,24 @@ do
     ff.save(x)
   end
 
+  -- Writes what was saved of the waits of x. A waitpoint that was forgotten since is not there any more.
+  function ff.write_waits(x)
+    if x.unsaved.suspension then
+      redis.call('SET', ff.key(x.prefix, 'suspension', x.id), cjson.encode(x.suspension))
+    end
+    local changed = {}
+    for number in pairs(x.unsaved) do
+      local w = x.waitpoints and x.waitpoints[number]
+      if w then
+        changed[#changed + 1] = number
+        changed[#changed + 1] = cjson.encode(w)
+      end
+    end
+    if #changed > 0 then
+      redis.call('HSET', ff.key(x.prefix, 'waitpoints', x.id), unpack(changed))
+    end
+  end
+
   -- Whether w takes signals. What runs out once it was waited for is its token alone.
   function ff.is_open(w, now)
     return w.state == 'bound' or (w.state == 'pending' and (w.waited == true or w.expires_at > now))

@@ -12,7 +12,7 @@ from ff_lua import assemble
 
 from .harness.engines import LuaEngine
 from .harness.scenario import LEASE_TTL_MS, QUEUE, Scenario
-from .harness.waits import signal, suspend, wait
+from .harness.waits import count, deliver_many, item, signal, suspend, suspended, wait
 
 #: Functions that move executions as no function of the library does, or not yet.
 MOVES = """
@@ -102,6 +102,26 @@ def test_a_queue_that_one_leaves_and_another_enters_is_announced(moving: Scenari
     assert moving.members(f"queue:{QUEUE}") == [active.id]
     assert len(moving.published("wake")) == before + 1
     moving.assert_sound()
+
+
+def test_what_many_signals_of_a_call_change_is_written_once(
+    moving: Scenario, moving_engine: LuaEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = suspended(moving, count(9, "signals"))
+    at = waiting.waitpoints["approval"]
+    commands, seen = moving_engine._commands, list[tuple[bytes, ...]]()
+    execute = commands.execute
+
+    def noted(*fields: bytes) -> Any:
+        seen.append(fields[:2])
+        return execute(*fields)
+
+    monkeypatch.setattr(commands, "execute", noted)
+    deliver_many(moving, *(item(waiting.id, at, source=f"user:{number}") for number in range(5)))
+
+    key = moving.prefix.encode() + b"%s:" + waiting.id.encode()
+    assert [seen.count((b"SET", key % b"suspension")), seen.count((b"HSET", key % b"waitpoints"))] == [1, 1]
+    assert len(waiting.record["waits"][0]["node"]["seen"]) == 5
 
 
 def test_a_call_tells_of_all_it_changed_in_one_message(scenario: Scenario) -> None:

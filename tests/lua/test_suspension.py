@@ -86,7 +86,7 @@ def test_a_lease_that_suspended_does_not_suspend_otherwise(scenario: Scenario) -
         same = suspend(scenario, lease, wait(signal("approval")), at=at, fingerprint="one")
         return [same.answer, same.number, *scenario.finish(lease, "suspend", other, "k1")]
 
-    conflict = [b"IDEMPOTENCY_CONFLICT", b"this lease suspended for something else"]
+    conflict: list[Any] = [b"IDEMPOTENCY_CONFLICT", b"this lease suspended for something else"]
     before = scenario.core(first.id)
     assert answers() == ["suspended", 1, *conflict]
     assert scenario.finish(lease, "suspend", "{", "k1") == conflict
@@ -101,6 +101,18 @@ def test_a_lease_that_suspended_does_not_suspend_otherwise(scenario: Scenario) -
     assert answers() == ["suspended", 0, *conflict]
     scenario.call("execution_replay", first.id, "fresh", "")
     assert answers() == ["suspended", 0, *conflict]
+
+
+def test_a_lease_that_suspends_twice_in_one_call_suspends_once(scenario: Scenario) -> None:
+    lease = scenario.hold().lease
+    items: list[str | int] = []
+    for fingerprint in ("one", "two", "one"):
+        items += [lease, "w", "suspend", 2, spec(wait(OPERATOR), fingerprint=fingerprint), "k1"]
+
+    answers = scenario.call("lease_finish", *items)
+
+    assert [answer[:1] for answer in answers] == [[b"OK"], [b"IDEMPOTENCY_CONFLICT"], [b"OK"]]
+    assert answers[0] == answers[2]
 
 
 def test_a_lease_that_suspended_and_resumed_at_once_does_not_suspend_otherwise(scenario: Scenario) -> None:
