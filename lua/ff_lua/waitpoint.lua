@@ -49,6 +49,7 @@ do
     if #changed > 0 then
       redis.call('HSET', ff.key(x.prefix, 'waitpoints', x.id), unpack(changed))
     end
+    x.unsaved = nil
   end
 
   -- Whether w takes signals. What runs out once it was waited for is its token alone.
