@@ -386,16 +386,12 @@ class Attempts:
             return outcome
         if isinstance(outcome, Completed):
             durable.check_end()
-        if durable.mismatch is not None:
-            return outcome_of(durable.mismatch)
+        if durable.refusal is not None:
+            return outcome_of(durable.refusal)
         if durable.suspension is None:
             return outcome
         while attempt.runner is not None and attempt.runner.cancelling():
             attempt.runner.uncancel()
-        try:
-            await durable.settle()
-        except FlowFabricError as error:
-            return outcome_of(error)
         return Suspended(durable.suspension)
 
     async def _flushed(self, output: Output, outcome: Outcome) -> Outcome:

@@ -161,6 +161,7 @@ class Context(Steps, Waits, Voice):
             await self._reporter.emit(self._grant.lease, frame)
             return
         with self.durable.busy():
+            await self.durable.settle()  # it may tell what a step returned
             await self._reporter.emit(self._grant.lease, frame)
 
     async def progress(self, percent: float | None = None, message: str | None = None) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import NoReturn, Protocol
 
-from flowfabric._errors import LeaseLost, StepMismatch
+from flowfabric._errors import FlowFabricError, LeaseLost, StepMismatch
 from flowfabric._journal import FINAL, Journal
 from flowfabric._outcome import Fail
 from flowfabric._positions import Positions, Runner
@@ -98,6 +98,8 @@ class Call:
     entry: pb.Entry | None
     uncertain: bool
     """It may have been begun by a worker that vanished."""
+    before: tuple[asyncio.Future[None], ...] = ()
+    """Records that were under way when it was made: what it does may tell of them."""
 
     @property
     def final(self) -> pb.Entry | None:
@@ -185,8 +187,9 @@ class Durable:
         self.journal = host.open_journal(grant)
         self.suspension: suspension_pb.SuspendSpec | None = None
         """How to suspend, once the handler is to be unwound."""
-        self.mismatch: StepMismatch | None = None
-        """The handler does not do what it did: nothing of this run counts, whatever it makes of it."""
+        self.refusal: FlowFabricError | None = None
+        """The handler does not do what it did, or a record of its was refused: nothing of this run counts,
+        whatever it makes of it."""
         self.waitpoints: dict[str, str] = {}
         """Ids of the waitpoints that the handler has made and not used up, by name."""
         self._lease = grant.lease
@@ -202,8 +205,7 @@ class Durable:
         self._runner = runner
         self._failures: dict[str, tuple[str, pb.Entry]] = {}
         """Failed steps that are not recorded, with their scopes."""
-        self._loose: set[asyncio.Future[None]] = set()
-        self._loose_error: BaseException | None = None
+        self._unsettled: set[asyncio.Future[None]] = set()
         self._busy = 0
         self._steps: set[asyncio.Task[object]] = set()
         self._parked: list[Parked] = []
@@ -233,8 +235,8 @@ class Durable:
         Raises:
             StepMismatch: something else was recorded there.
         """
-        if self.mismatch is not None:
-            raise self.mismatch
+        if self.refusal is not None:
+            raise self.refusal
         if self.suspension is not None:
             raise asyncio.CancelledError("the handler is suspended")
         if self._is_closed:
@@ -251,7 +253,8 @@ class Durable:
             fingerprint = ""
         self._record_failures(scope)
         self._reached.add(position)
-        call = Call(position, scope, kind, name, fingerprint, self.journal.find(position), False)
+        entry, before = self.journal.find(position), tuple(self._unsettled)
+        call = Call(position, scope, kind, name, fingerprint, entry, False, before)
         if call.entry is not None:
             self._compare(call, call.entry)
         call.uncertain = self._is_uncertain(call)
@@ -279,8 +282,8 @@ class Durable:
 
     def _refuse(self, message: str) -> NoReturn:
         advice = "if the order of steps differs between runs, give them a key"
-        self.mismatch = StepMismatch("STEP_MISMATCH", f"{message}; {advice}")
-        raise self.mismatch
+        self.refusal = StepMismatch("STEP_MISMATCH", f"{message}; {advice}")
+        raise self.refusal
 
     def find_again(self, entry: pb.Entry) -> None:
         """Goes on with what an earlier run recorded.
@@ -300,7 +303,7 @@ class Durable:
         Only those of its own task are evidence, and only if all that this run was told had been recorded
         before them: branches may be dropped for what came later.
         """
-        if self._is_told or self._failures or self.mismatch is not None or self.suspension is not None:
+        if self._is_told or self._failures or self.refusal is not None or self.suspension is not None:
             return
         places = {entry.key: place for place, entry in enumerate(self.journal.entries)}
         left = [
@@ -311,7 +314,7 @@ class Durable:
         last = max((places[key] for key in self._reached if key in places), default=-1)
         if left and last < min(places[entry.key] for entry in left):
             first = min(left, key=lambda entry: int(entry.key))
-            self.mismatch = StepMismatch(
+            self.refusal = StepMismatch(
                 "STEP_MISMATCH",
                 f"the handler returned before step {first.key}, {KINDS.get(first.kind)} {first.name!r}, "
                 "which was recorded; to end it there, replay the execution without its journal",
@@ -325,28 +328,17 @@ class Durable:
 
     # Recording
 
-    async def record(self, call: Call, entry: pb.Entry) -> None:
-        """Records what came of a call, and waits until that is durable."""
-        self._check_size(entry)
+    def record(self, call: Call, entry: pb.Entry) -> None:
+        """Records what came of a call. Whatever is seen outside of the handler has to wait for `settle`."""
         self._progressed.add(call.scope)
         self._is_told = True
-        try:
-            await self.journal.record(entry)
-        except StepMismatch as error:
-            self.mismatch = error
-            raise
+        self._record(entry)
 
-    def record_loosely(self, call: Call, entry: pb.Entry) -> None:
-        """Records what nothing depends on before the next step, or the end of the run."""
-        self._progressed.add(call.scope)
-        self._is_told = True
-        self._record_loosely(entry)
-
-    def _record_loosely(self, entry: pb.Entry) -> None:
+    def _record(self, entry: pb.Entry) -> None:
         self._check_size(entry)
         future = self.journal.record(entry)
-        self._loose.add(future)
-        future.add_done_callback(self._tighten)
+        self._unsettled.add(future)
+        future.add_done_callback(self._settled)
 
     def note(self, entry: pb.Entry) -> None:
         """Records what is only for people to see."""
@@ -356,26 +348,26 @@ class Durable:
         """Records a failure only if the handler goes on after it; else its next run tries again."""
         self._failures[call.key] = call.scope, entry
 
-    async def settle(self) -> None:
-        """Waits until all that was recorded loosely is durable."""
-        while self._loose:
-            await asyncio.wait(self._loose)
-        if self._loose_error is not None:
-            raise self._loose_error
+    async def settle(self, call: Call | None = None) -> None:
+        """Waits until all that was recorded before a call, or by now, is durable."""
+        if records := self._unsettled.copy() if call is None else call.before:
+            self.journal.flush()
+            await asyncio.wait(records)
+        if self.refusal is not None:
+            raise self.refusal
 
-    def _tighten(self, future: asyncio.Future[None]) -> None:
-        self._loose.discard(future)
+    def _settled(self, future: asyncio.Future[None]) -> None:
+        self._unsettled.discard(future)
         error = None if future.cancelled() else future.exception()
-        if isinstance(error, StepMismatch):
-            self.mismatch = error
-        self._loose_error = self._loose_error or error
+        if isinstance(error, FlowFabricError):
+            self.refusal = self.refusal or error
 
     def _record_failures(self, scope: str) -> None:
         """The task of a failed step, or one above it, goes on: the failure has become part of its story."""
         for key, (failed_scope, entry) in list(self._failures.items()):
             if failed_scope.startswith(scope):
                 del self._failures[key]
-                self._record_loosely(entry)
+                self._record(entry)
 
     def _check_size(self, entry: pb.Entry) -> None:
         if len(entry.data) > self.host.max_entry_bytes > 0:
@@ -490,7 +482,7 @@ class Durable:
             if parked in chosen:
                 parked.put(spec, self.loop.time())
             elif (entry := parked.left_entry(self.journal.find(parked.wait.entry))) is not None:
-                self._record_loosely(entry)
+                self._record(entry)
         self.suspension = spec
         self._cancel()
 

@@ -20,6 +20,9 @@ from flowfabric_api.worker.v1 import worker_pb2 as worker_pb
 WRITE_ENTRIES = 256
 WRITE_BYTES = 1024 * 1024
 
+# A record that nobody waits for leaves with the outcome, or so much later.
+LINGER_S = 0.002
+
 FINAL = frozenset({pb.ENTRY_STATE_DONE, pb.ENTRY_STATE_FAILED})
 
 
@@ -47,7 +50,7 @@ class Journal:
     """Entries by key, and the writes that are not answered."""
 
     def __init__(self, lease: bytes, entries: Iterable[pb.Entry], notify: Callable[[Journal], None]) -> None:
-        """`notify` is told when there is something to send."""
+        """`notify` is told when there is something to send now."""
         self.lease = lease
         self._entries = {entry.key: entry for entry in entries}
         self._notify = notify
@@ -80,8 +83,13 @@ class Journal:
         write.entries.append(entry)
         write.waiting.append(future)
         write.size += size
-        self._notify(self)
+        self._loop.call_later(LINGER_S, self.flush)
         return future
+
+    def flush(self) -> None:
+        """Somebody waits for what is recorded."""
+        if self._unsent:
+            self._notify(self)
 
     @property
     def has_unsent(self) -> bool:

@@ -87,6 +87,8 @@ class Leases:
         held.outcome = outcome
         self.waiting.pop(lease, None)
         self.unsent[lease] = outcome
+        if (journal := self.journals.get(lease)) is not None and journal.has_unsent:
+            self.unsent_journals[lease] = journal
         return True
 
     def refuse(self, lease: bytes, error: EngineError) -> bool:
@@ -119,7 +121,7 @@ class Leases:
         return [lease for lease in self.unsent if lease not in journals or not journals[lease].has_unanswered]
 
     def open_journal(self, lease: bytes, entries: Iterable[pb.Entry], wake: Callable[[], None]) -> Journal:
-        """The journal of a lease; `wake` is told when it has something to send."""
+        """The journal of a lease; `wake` is told when something of it should be sent."""
 
         def notify(journal: Journal) -> None:
             if self.journals.get(lease) is journal:

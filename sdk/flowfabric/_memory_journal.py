@@ -155,10 +155,10 @@ class MemoryJournal:
     def _judge(self, runner: asyncio.Task[Any], context: Context) -> Run:
         frames = tuple(self._frames)
         durable = context.durable
-        if durable is not None and durable.mismatch is not None:
-            return self._failed(durable.mismatch, frames)
         if self.recovered:
             return Run("crashed", frames=frames)
+        if durable is not None and durable.refusal is not None:
+            return self._failed(durable.refusal, frames)
         if durable is not None and durable.suspension is not None:
             self._suspend(durable.suspension)
             return Run("suspended", waits=tuple(w.name for w in durable.suspension.waits), frames=frames)

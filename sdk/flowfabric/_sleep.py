@@ -59,7 +59,7 @@ def record_sleep(durable: Durable, call: Call, seconds: float) -> None:
     """Records a sleep that ends so much later, or is over."""
     entry = call.new_entry(pb.ENTRY_STATE_DONE)
     entry.due_time.FromNanoseconds(round((time.time() + seconds) * 1e9))
-    durable.record_loosely(call, entry)
+    durable.record(call, entry)
 
 
 def seconds_until(entry: pb.Entry) -> float:

@@ -1,8 +1,8 @@
 """Durable steps: what a handler does once, however often it runs.
 
-The first run calls the function, records what it returned, and goes on when that is durable. Later runs
-find the record. What a step returns is what the record says, in the first run too, so that a handler
-cannot come to depend on more.
+The first run calls the function, records what it returned, and goes on. Nothing that can be seen outside
+happens before that is durable: no other step, no output, no outcome. Later runs find the record. What a step
+returns is what the record says, in the first run too, so that a handler cannot come to depend on more.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ async def make_value(durable: Durable, call: Call, make: Callable[[], R], as_typ
     if (entry := call.final) is not None:
         return _codec.decode(entry.data, as_type)
     value = make()
-    durable.record_loosely(call, call.new_entry(pb.ENTRY_STATE_DONE, _codec.encode(value)))
+    durable.record(call, call.new_entry(pb.ENTRY_STATE_DONE, _codec.encode(value)))
     return value
 
 
@@ -223,25 +223,26 @@ async def run_step(durable: Durable, call: Call, work: Work) -> Any:
             logger.warning("step_failed name=%s key=%s run=%s", call.name, call.key, runs, exc_info=error)
             if runs >= work.retry.max_attempts or not work.retry.takes(error):
                 failed = failed_entry(call, runs, error)
-                await durable.record(call, failed)
+                durable.record(call, failed)
                 break
             seconds = work.retry.pause(runs)
             if seconds <= durable.host.short_wait or not work.may_suspend:
                 await asyncio.sleep(seconds)
                 continue
-        durable.record_loosely(call, raised_entry(call, runs))
+        durable.record(call, raised_entry(call, runs))
         await sleep_out(durable, call, runs, seconds)
     raise StepFailed(call.name, failure_of(failed))
 
 
 async def try_once(durable: Durable, call: Call, work: Work, as_type: Any, runs: int) -> bytes:
     """Runs the function and records what it returned."""
-    await durable.settle()
+    await durable.settle(call)
     running = call.new_entry(pb.ENTRY_STATE_RUNNING)
     running.runs, running.uncertain = runs, call.uncertain
     timer = None
     if work.on_unknown == "raise":
-        await durable.record(call, running)
+        durable.record(call, running)
+        await durable.settle()
     else:
         timer = durable.loop.call_later(SHOWN_AFTER_S, durable.note, running)
     try:
@@ -264,7 +265,9 @@ async def try_once(durable: Durable, call: Call, work: Work, as_type: Any, runs:
     data = encoded(call, value, as_type)
     entry = call.new_entry(pb.ENTRY_STATE_DONE, data)
     entry.runs, entry.uncertain = runs, call.uncertain
-    await durable.record(call, entry)
+    durable.record(call, entry)
+    if work.on_unknown == "raise":
+        await durable.settle()  # so that nothing of the handler runs while there is a doubt about it
     return data
 
 

@@ -189,12 +189,12 @@ def resumed_from(entry: pb.Entry) -> Resumed:
 async def make_waitpoint(durable: Durable, call: Call, spec: suspension_pb.WaitpointSpec) -> Waitpoint:
     """The waitpoint of this call. Its token is never recorded: the engine tells it to each holder anew."""
     with durable.busy():
-        await durable.settle()
+        await durable.settle(call)
         made = await durable.create_waitpoint(spec, call.key)
     if call.final is None:
         entry = call.new_entry(pb.ENTRY_STATE_DONE)
         entry.waitpoint_id = made.waitpoint_id
-        durable.record_loosely(call, entry)
+        durable.record(call, entry)
     if made.state != CLOSED:
         durable.waitpoints[call.name] = made.waitpoint_id
     return _wire.waitpoint_from(made)

@@ -94,6 +94,11 @@ class SessionEnd:
         result.status.code = code_pb2.OK
         await self.send(pb.SessionResponse(outcome_results=[result]))
 
+    async def refuse(self, lease: bytes, rich: status_pb2.Status) -> None:
+        """Refuses an outcome."""
+        result = pb.OutcomeResult(lease=lease, status=rich)
+        await self.send(pb.SessionResponse(outcome_results=[result]))
+
     async def write(self) -> pb.JournalWrite:
         """The next writing of a journal, not answered yet."""
         request = await self.until(lambda request: bool(request.journal))
@@ -127,6 +132,12 @@ class SessionEnd:
     async def _read(self) -> None:
         while (request := await next_request(self.context)) is not None:
             self.history.append(request)
+            if request.journal and request.outcomes:  # heard one after the other, as they count
+                outcomes = pb.SessionRequest(outcomes=request.outcomes)
+                request = pb.SessionRequest.FromString(request.SerializeToString())
+                del request.outcomes[:]
+                self.requests.put_nowait(request)
+                request = outcomes
             self.requests.put_nowait(request)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from google.rpc import code_pb2
 
-from flowfabric import Context, task
+from flowfabric import Context, JournalFull, task
 from flowfabric_api.journal.v1 import journal_pb2
 from flowfabric_api.suspension.v1 import suspension_pb2
 from flowfabric_api.worker.v1 import worker_pb2 as pb
@@ -31,11 +32,13 @@ async def settle(session: SessionEnd) -> None:
     await session.until(lambda request: bool(request.renew.refusals))
 
 
-async def test_each_step_is_one_write_and_the_outcome_comes_after_its_answer(start: Start) -> None:
+async def test_each_step_is_one_write_and_the_last_travels_with_the_outcome(start: Start) -> None:
+    ran: list[str] = []
+
     @task
     async def two(context: Context) -> str:
         a = await context.step("a", lambda: "1")
-        return a + await context.step("b", lambda: "2")
+        return a + await context.step("b", lambda: ran.append("b") or "2")
 
     _, session = await start(two)
     await session.grant(L, 1, kind="two")
@@ -45,12 +48,30 @@ async def test_each_step_is_one_write_and_the_outcome_comes_after_its_answer(sta
     assert [(e.key, e.name, e.state, e.data, e.runs) for e in first.entries] == [
         ("1", "a", journal_pb2.ENTRY_STATE_DONE, b'"1"', 1)
     ]
+    await settle(session)
+    assert ran == []
     await session.wrote(first)
-    second = await session.write()
-    assert (second.number, [e.key for e in second.entries]) == (2, ["2"])
-    assert not any(request.outcomes for request in session.history)
-    await session.wrote(second)
     assert (await session.outcome()).completed.result == b'"12"'
+    [last] = [request for request in session.history if request.outcomes]
+    assert [(write.number, [e.key for e in write.entries]) for write in last.journal] == [(2, ["2"])]
+
+
+async def test_what_a_handler_says_waits_for_the_steps_before_it(start: Start, gateway: FakeGateway) -> None:
+    @task
+    async def tell(context: Context) -> None:
+        await context.emit(await context.step("a", lambda: "told"))
+
+    _, session = await start(tell)
+    await session.grant(L, 1, kind="tell")
+    write = await session.write()
+    await settle(session)
+    assert gateway.worker.outputs.empty()
+    await session.wrote(write)
+    output = await gateway.worker.outputs.get()
+    [frame] = await output.frames(1)
+    assert frame.data == b"told"
+    await output.acknowledge(L, frame.number)
+    await session.outcome()
 
 
 async def test_steps_of_one_turn_share_a_write(start: Start) -> None:
@@ -142,7 +163,11 @@ async def test_signals_that_are_too_much_for_a_message_are_read_in_pages(
     assert [(read.after, read.signals_after) for read in gateway.worker.reads] == [(0, 0), (0, 1)]
 
 
-async def test_a_wait_ends_the_lease_and_frees_the_slot_in_one_message(start: Start) -> None:
+async def test_a_wait_ends_the_lease_records_what_came_before_and_frees_the_slot_in_one_message(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowfabric._journal.LINGER_S", 60.0)
+
     @task
     async def ask(context: Context) -> None:
         await context.uuid()
@@ -150,17 +175,13 @@ async def test_a_wait_ends_the_lease_and_frees_the_slot_in_one_message(start: St
 
     worker, session = await start(ask, slots=1)
     await session.grant(L, 1, kind="ask")
-    write = await session.write()
-    await settle(session)
-    assert not any(request.outcomes for request in session.history), (
-        "a value is durable before the suspension"
-    )
-    await session.wrote(write)
-
-    request = await session.until(lambda request: bool(request.outcomes))
-    spec = request.outcomes[0].suspended
+    await session.outcome()
+    [last] = [request for request in session.history if request.outcomes]
+    spec = last.outcomes[0].suspended
+    assert [entry.name for entry in last.journal[0].entries] == ["uuid"]
     assert [(wait.entry, wait.name) for wait in spec.waits] == [("2", "answer")]
-    assert [(credit.pool, credit.limit) for credit in request.credits] == [(0, 2)]
+    assert [(credit.pool, credit.limit) for credit in last.credits] == [(0, 2)]
+    await session.wrote(last.journal[0])
     await session.acknowledge(L)
     await settle(session)
     assert (worker._leases.held, worker._leases.journals) == ({}, {})
@@ -216,8 +237,9 @@ async def test_a_step_whose_lease_is_lost_tells_the_handler_and_nobody_else(star
 
     @task
     async def one(context: Context) -> None:
+        await context.step("a", lambda: "done")
         try:
-            await context.step("a", lambda: "done")
+            await context.step("b", lambda: "done")
         finally:
             ended.set()
 
@@ -240,6 +262,8 @@ async def test_a_mismatch_that_the_engine_finds_fails_the_execution(start: Start
     await session.grant(L, 1, kind="one")
     refusal = status(code_pb2.FAILED_PRECONDITION, "STEP_MISMATCH", "step 1 is another")
     await session.wrote(await session.write(), refusal)
+    assert (await session.outcome()).HasField("completed")
+    await session.refuse(L, refusal)
     failed = (await session.outcome()).failed
     assert (failed.type, failed.message, failed.non_retryable) == ("STEP_MISMATCH", "step 1 is another", True)
 
@@ -256,10 +280,12 @@ async def test_a_handler_that_makes_no_recorded_call_any_more_fails_the_executio
     assert "before step 1, step 'a'" in failed.message
 
 
-async def test_a_full_journal_fails_the_execution(start: Start) -> None:
+async def test_a_full_journal_fails_the_execution_whatever_the_handler_makes_of_it(start: Start) -> None:
     @task
     async def one(context: Context) -> None:
         await context.step("a", lambda: "done")
+        with suppress(JournalFull):
+            await context.step("b", lambda: "done")
 
     _, session = await start(one)
     await session.grant(L, 1, kind="one")
@@ -357,6 +383,26 @@ async def test_a_step_that_runs_for_long_is_shown_as_running(start: Start, monke
     release.set()
     [done] = await session.record()
     assert (done.key, done.state) == (shown.key, journal_pb2.ENTRY_STATE_DONE)
+    await session.outcome()
+
+
+async def test_a_step_that_may_not_run_twice_is_recorded_before_the_handler_goes_on(start: Start) -> None:
+    went_on = False
+
+    @task
+    async def once(context: Context) -> None:
+        nonlocal went_on
+        await context.step("charge", lambda: "done", on_unknown="raise")
+        went_on = True
+
+    _, session = await start(once)
+    await session.grant(L, 1, kind="once")
+    [begun] = await session.record()
+    assert begun.state == journal_pb2.ENTRY_STATE_RUNNING
+    write = await session.write()
+    await settle(session)
+    assert not went_on
+    await session.wrote(write)
     await session.outcome()
 
 

@@ -48,6 +48,13 @@ def open_journal(play: Play) -> Journal:
     return play.leases.open_journal(L, (), lambda: None)
 
 
+def record(journal: Journal, entry: journal_pb2.Entry) -> asyncio.Future[None]:
+    """Records an entry that somebody waits for."""
+    future = journal.record(entry)
+    journal.flush()
+    return future
+
+
 def answer(play: Play, number: int, code: int = code_pb2.OK, reason: str = "") -> list[bytes]:
     """The gateway answers a write; the leases that are lost by that."""
     verdict = status(code, reason) if code else status_pb2.Status()
@@ -60,10 +67,10 @@ def answer(play: Play, number: int, code: int = code_pb2.OK, reason: str = "") -
 
 async def test_what_is_recorded_in_one_turn_shares_a_write(play: Play) -> None:
     journal = open_journal(play)
-    first, second = journal.record(entry("1")), journal.record(entry("2"))
+    first, second = record(journal, entry("1")), record(journal, entry("2"))
 
     assert written(play.say()) == [(1, ["1", "2"])]
-    third = journal.record(entry("3"))
+    third = record(journal, entry("3"))
     assert written(play.say()) == [(2, ["3"])]
     answer(play, 1)
     assert (first.done(), second.done(), third.done()) == (True, True, False)
@@ -72,7 +79,7 @@ async def test_what_is_recorded_in_one_turn_shares_a_write(play: Play) -> None:
 
 
 async def test_writes_go_before_the_outcomes_of_the_same_message(play: Play) -> None:
-    open_journal(play).record(entry("1"))
+    record(open_journal(play), entry("1"))
     play.finish(L)
     request = play.says()
     assert (written(request), [outcome.lease for outcome in request.outcomes]) == ([(1, ["1"])], [L])
@@ -80,8 +87,8 @@ async def test_writes_go_before_the_outcomes_of_the_same_message(play: Play) -> 
 
 async def test_two_writings_of_one_key_are_two_writes(play: Play) -> None:
     journal = open_journal(play)
-    journal.record(entry("1", state=journal_pb2.ENTRY_STATE_RUNNING))
-    journal.record(entry("1"))
+    record(journal, entry("1", state=journal_pb2.ENTRY_STATE_RUNNING))
+    record(journal, entry("1"))
     assert written(play.say()) == [(1, ["1"]), (2, ["1"])]
 
 
@@ -89,14 +96,14 @@ async def test_a_write_is_bounded(play: Play, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(journal_module, "WRITE_ENTRIES", 2)
     journal = open_journal(play)
     for key in "123":
-        journal.record(entry(key))
+        record(journal, entry(key))
     assert written(play.say()) == [(1, ["1", "2"]), (2, ["3"])]
 
 
 async def test_a_message_is_bounded_and_what_is_left_goes_with_the_next(play: Play) -> None:
     journal = open_journal(play)
     for key in "123":
-        journal.record(entry(key, b"x" * 900_000))
+        record(journal, entry(key, b"x" * 900_000))
     assert written(play.say()) == [(1, ["1"]), (2, ["2"])]
     assert written(play.say()) == [(3, ["3"])]
     assert play.say() is None
@@ -107,12 +114,12 @@ async def test_a_message_is_bounded_and_what_is_left_goes_with_the_next(play: Pl
 
 async def test_a_write_without_an_answer_goes_out_again_with_the_next_session(play: Play) -> None:
     journal = open_journal(play)
-    answered = journal.record(entry("1"))
+    answered = record(journal, entry("1"))
     play.say()
     answer(play, 1)
-    open_one = journal.record(entry("2"))
+    open_one = record(journal, entry("2"))
     play.say()
-    unsent = journal.record(entry("3"))
+    unsent = record(journal, entry("3"))
 
     play.reconnect()
     play.says()
@@ -126,7 +133,7 @@ async def test_a_write_without_an_answer_goes_out_again_with_the_next_session(pl
 
 
 async def test_a_write_that_could_not_be_taken_is_tried_again_after_a_pause(play: Play) -> None:
-    future = open_journal(play).record(entry("1"))
+    future = record(open_journal(play), entry("1"))
     play.say()
     answer(play, 1, code_pb2.UNAVAILABLE, "STORE_UNAVAILABLE")
     assert play.say() is None
@@ -144,7 +151,7 @@ async def test_a_write_that_could_not_be_taken_is_tried_again_after_a_pause(play
 async def test_a_refusal_reaches_whoever_waits_and_the_lease_stays(
     play: Play, reason: str, error: type[Exception]
 ) -> None:
-    future = open_journal(play).record(entry("1"))
+    future = record(open_journal(play), entry("1"))
     play.say()
     assert answer(play, 1, code_pb2.FAILED_PRECONDITION, reason) == []
     with pytest.raises(error):
@@ -153,7 +160,7 @@ async def test_a_refusal_reaches_whoever_waits_and_the_lease_stays(
 
 
 async def test_a_refusal_because_of_the_lease_loses_it(play: Play) -> None:
-    future = open_journal(play).record(entry("1"))
+    future = record(open_journal(play), entry("1"))
     play.say()
     assert answer(play, 1, code_pb2.FAILED_PRECONDITION, "LEASE_STALE") == [L]
     with pytest.raises(LeaseLost):
@@ -161,7 +168,7 @@ async def test_a_refusal_because_of_the_lease_loses_it(play: Play) -> None:
 
 
 async def test_an_outcome_under_way_is_not_lost_by_a_late_word_about_a_write(play: Play) -> None:
-    future = open_journal(play).record(entry("1"))
+    future = record(open_journal(play), entry("1"))
     play.finish(L)
     assert len(play.says().outcomes) == 1
     assert answer(play, 1, code_pb2.FAILED_PRECONDITION, "LEASE_STALE") == []
@@ -171,7 +178,7 @@ async def test_an_outcome_under_way_is_not_lost_by_a_late_word_about_a_write(pla
 
 async def test_with_its_lease_a_journal_is_forgotten(play: Play) -> None:
     journal = open_journal(play)
-    journal.record(entry("1"))
+    record(journal, entry("1"))
     play.leases.drop(L)
     assert play.say() is None
     answer(play, 1)
@@ -182,7 +189,7 @@ async def test_with_its_lease_a_journal_is_forgotten(play: Play) -> None:
 
 async def test_whoever_was_cancelled_does_not_mind_the_answer(play: Play) -> None:
     journal = open_journal(play)
-    journal.record(entry("1")).cancel()
+    record(journal, entry("1")).cancel()
     play.say()
     answer(play, 1)
     answer(play, 99)
@@ -226,11 +233,28 @@ async def test_a_suspension_under_a_lost_lease_is_dropped(play: Play) -> None:
 # Writes and the outcome
 
 
+async def test_a_record_that_nobody_waits_for_leaves_with_the_outcome(play: Play) -> None:
+    journal = open_journal(play)
+    journal.record(entry("1"))
+    assert play.say() is None
+    play.finish(L)
+    request = play.says()
+    assert (written(request), [outcome.lease for outcome in request.outcomes]) == ([(1, ["1"])], [L])
+
+
+async def test_a_record_that_nobody_waits_for_lingers_only_a_moment(play: Play) -> None:
+    told = asyncio.Event()
+    play.leases.open_journal(L, (), told.set).record(entry("1"))
+    assert play.say() is None
+    await told.wait()
+    assert written(play.say()) == [(1, ["1"])]
+
+
 async def test_an_outcome_waits_for_the_answers_to_the_writes_of_earlier_messages(play: Play) -> None:
     journal = open_journal(play)
-    journal.record(entry("1", state=journal_pb2.ENTRY_STATE_RUNNING))
+    record(journal, entry("1", state=journal_pb2.ENTRY_STATE_RUNNING))
     play.say()
-    journal.record(entry("2"))
+    record(journal, entry("2"))
     play.finish(L)
     request = play.says()
     assert (written(request), list(request.outcomes)) == ([(2, ["2"])], [])
@@ -246,8 +270,8 @@ async def test_an_outcome_waits_for_writes_that_the_message_has_no_room_for(
     monkeypatch.setattr("flowfabric._session.MESSAGE_BYTES", 8)
     monkeypatch.setattr(journal_module, "WRITE_ENTRIES", 1)
     journal = open_journal(play)
-    journal.record(entry("1"))
-    journal.record(entry("2"))
+    record(journal, entry("1"))
+    record(journal, entry("2"))
     play.finish(L)
     assert [written(play.says()), written(play.says())] == [[(1, ["1"])], [(2, ["2"])]]
     assert play.say() is None
@@ -257,7 +281,7 @@ async def test_an_outcome_waits_for_writes_that_the_message_has_no_room_for(
 
 
 async def test_an_outcome_waits_for_a_write_that_could_not_be_taken(play: Play) -> None:
-    open_journal(play).record(entry("1"))
+    record(open_journal(play), entry("1"))
     play.say()
     play.finish(L)
     answer(play, 1, code_pb2.UNAVAILABLE, "STORE_UNAVAILABLE")
@@ -269,7 +293,7 @@ async def test_an_outcome_waits_for_a_write_that_could_not_be_taken(play: Play) 
 
 async def test_an_outcome_that_waits_for_one_lease_holds_up_no_other(play: Play) -> None:
     play.grant(b"M", 2)
-    open_journal(play).record(entry("1"))
+    record(open_journal(play), entry("1"))
     play.say()
     play.finish(L)
     play.finish(b"M")
@@ -277,7 +301,7 @@ async def test_an_outcome_that_waits_for_one_lease_holds_up_no_other(play: Play)
 
 
 async def test_an_outcome_whose_write_is_refused_meanwhile_becomes_a_failure(play: Play) -> None:
-    open_journal(play).record(entry("1"))
+    record(open_journal(play), entry("1"))
     play.say()
     play.finish(L)
     assert answer(play, 1, code_pb2.FAILED_PRECONDITION, "JOURNAL_FULL") == []
