@@ -122,6 +122,7 @@ def test_what_many_signals_of_a_call_change_is_written_once(
     key = moving.prefix.encode() + b"%s:" + waiting.id.encode()
     assert [seen.count((b"SET", key % b"suspension")), seen.count((b"HSET", key % b"waitpoints"))] == [1, 1]
     assert len(waiting.record["waits"][0]["node"]["seen"]) == 5
+    assert not {"suspension", "waitpoints", "unsaved"} & set(moving.core(waiting.id))
 
 
 def test_a_call_tells_of_all_it_changed_in_one_message(scenario: Scenario) -> None:
