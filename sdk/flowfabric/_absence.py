@@ -28,12 +28,13 @@ class Absence:
         self._welcomed_at: float | None = None
         self._told: set[str] = set()
 
-    def end(self, now: float) -> None:
-        """A gateway said Welcome."""
+    def end(self, now: float, lease_ttl: float) -> None:
+        """A gateway said Welcome. Later pauses leave time to renew what is held."""
         if self._told:
             logger.info("session_back tries=%d", self._failures)
         self._told.clear()
         self._welcomed_at = now
+        self._pause.longest = min(LONGEST_PAUSE_S, lease_ttl / 3)
 
     def pause(self, error: EngineError | None, now: float) -> float:
         """Seconds to wait after a session, or a try to open one, that ended so; none after a good one."""
@@ -51,6 +52,6 @@ class Absence:
                 "no_session reason=%s next_try_s=%.2f longest_pause_s=%g",
                 error or "the gateway closed it",
                 seconds,
-                LONGEST_PAUSE_S,
+                self._pause.longest,
             )
         return seconds

@@ -42,13 +42,13 @@ class Pause:
 
     def __init__(self, first: float = 0.05, longest: float = 2.0) -> None:
         self._first = first
-        self._longest = longest
+        self.longest = longest
         self._next = first
 
     def next(self, at_least: float | None = None) -> float:
         """Seconds to wait now, and not less than the server asked for."""
-        pause = self._next
-        self._next = min(self._longest, pause * 2)
+        pause = min(self._next, self.longest)
+        self._next = pause * 2
         return max(pause * random.uniform(0.75, 1.25), at_least or 0.0)
 
     def reset(self) -> None:

@@ -138,7 +138,7 @@ class Uplink:
                 self._retire(old)
             connection.session.is_draining = self._is_draining
             self.lease_ttl = connection.session.lease_ttl
-            self._absence.end(self._loop.time())
+            self._absence.end(self._loop.time(), self.lease_ttl)
             self.connected.set()
             self._follow(connection)
         self._apply_effects(effects)

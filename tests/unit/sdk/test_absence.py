@@ -11,7 +11,7 @@ from flowfabric._absence import GOOD_S, LONGEST_PAUSE_S, Absence
 
 GOING = EngineError("SHUTTING_DOWN", "it goes", retryable=True, retry_after=0.1)
 AWAY = EngineError("UNAVAILABLE", "nobody listens", retryable=True)
-NOW = 1000.0
+NOW, LEASE_S = 1000.0, 30.0
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_pauses_are_spread(monkeypatch: pytest.MonkeyPatch, absence: Absence) ->
 def test_after_a_session_that_held_all_begins_anew(absence: Absence) -> None:
     for _ in range(5):
         absence.pause(AWAY, NOW)
-    absence.end(NOW)
+    absence.end(NOW, LEASE_S)
 
     assert [absence.pause(AWAY, NOW + GOOD_S) for _ in range(2)] == [0, 0.05]
 
@@ -54,20 +54,28 @@ def test_after_a_session_that_held_all_begins_anew(absence: Absence) -> None:
 def test_sessions_that_end_as_soon_as_they_are_welcome_make_no_hot_loop(absence: Absence) -> None:
     pauses = []
     for _ in range(6):
-        absence.end(NOW)
+        absence.end(NOW, LEASE_S)
         pauses.append(absence.pause(None, NOW + 1))
 
     assert pauses == [0, 0.05, 0.1, 0.2, 0.4, 0.8]
+
+
+def test_no_pause_lets_a_lease_run_out(absence: Absence) -> None:
+    for _ in range(10):
+        absence.pause(AWAY, NOW)
+    absence.end(NOW, 1.5)
+
+    assert absence.pause(AWAY, NOW + 1) == 0.5
 
 
 def test_a_line_is_written_when_something_changes_and_not_for_every_try(
     absence: Absence, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    absence.end(NOW)
+    absence.end(NOW, LEASE_S)
     for error in (GOING, GOING, AWAY, AWAY, GOING, AWAY):
         absence.pause(error, NOW)
-    absence.end(NOW)
+    absence.end(NOW, LEASE_S)
     absence.pause(None, NOW)
 
     assert caplog.messages == [
