@@ -25,7 +25,7 @@ from .test_cluster import Ear, Migration, partitions_of
 pytestmark = pytest.mark.cluster
 
 #: The nodes find out by themselves after this long. Tests that do not wait for it promote by hand.
-NODE_TIMEOUT_MS = 1000
+NODE_TIMEOUT_MS = 3000
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ async def engine(cluster: ValkeyCluster) -> AsyncIterator[Engine]:
 @pytest.fixture
 async def careful(cluster: ValkeyCluster) -> AsyncIterator[Engine]:
     """The store, which acknowledges what a replica has too."""
-    backend = await open_backend(settings_of(cluster, wait_replicas=1))
+    backend = await open_backend(settings_of(cluster, wait_replicas=1, wait_replicas_timeout_ms=3000))
     yield Engine(backend)
     await backend.close()
 
@@ -108,7 +108,7 @@ async def test_calls_follow_to_the_promoted_replica(engine: Engine, cluster: Val
 
 
 async def test_calls_leave_a_primary_that_hangs(cluster: ValkeyCluster) -> None:
-    backend = await open_backend(settings_of(cluster, store_timeout_ms=300))
+    backend = await open_backend(settings_of(cluster, store_timeout_ms=1000))
     engine = Engine(backend)
     await engine.create_many(*(new(partition) for partition in range(PARTITIONS)))
     primary, replica = pair_of(cluster)
