@@ -31,7 +31,8 @@ class ServiceSettings(BaseSettings):
     password: SecretStr = SecretStr("")
     """Valkey password."""
     tls: bool = False
-    """Connect to Valkey with TLS."""
+    """Connect to Valkey with TLS. Its certificate is checked against the system's authorities or those in the
+    file named by SSL_CERT_FILE; we show none (`tls-auth-clients no`)."""
     cluster: bool = False
     """Valkey is a cluster."""
     store_timeout_ms: int = Field(10_000, ge=100)
