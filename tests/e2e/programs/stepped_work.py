@@ -13,7 +13,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowfabric import Context, StepUnknown, Worker, _absence, task
+from flowfabric import Context, StepUnknown, Worker, task
 
 HOME = Path(os.environ["HOME_OF_TEST"])
 EFFECTS = os.open(HOME / "effects", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -76,8 +76,6 @@ async def stepped_work(order: Order, context: Context) -> list[str]:
 
 
 async def main() -> None:
-    # Its gateway dies at every line: pauses that grow to what they are elsewhere would outlast the lease.
-    _absence.LONGEST_PAUSE_S = 0.5
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     await Worker(
         [stepped_work],
