@@ -14,6 +14,7 @@ from flowfabric._task import Task
 from flowfabric._worker import Worker
 from flowfabric.cli.command import AsJson, Target, run, targeted
 from flowfabric.cli.log_line import LogLine
+from flowfabric.cli.values import parse_duration
 
 APP_HINT = "MODULE:APP"
 
@@ -34,6 +35,14 @@ def worker(
     capability: Annotated[
         list[str] | None, typer.Option(help="What executions may require of it (repeat).")
     ] = None,
+    short_wait: Annotated[
+        float | None,
+        typer.Option(
+            parser=parse_duration,
+            metavar="DURATION",
+            help="Sleeps up to this long stay in memory instead of suspending; 1s unless given.",
+        ),
+    ] = None,
     worker_id: Annotated[str | None, typer.Option("--id", help="Unique name; made up unless given.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -53,10 +62,12 @@ def worker(
         "slots": slots,
         "lanes": lane,
         "capabilities": capability,
+        "short_wait": short_wait,
         "worker_id": worker_id,
         "namespace": target.namespace,
     }
-    run(make_worker(app, found, {name: value for name, value in given.items() if value}).run())
+    given = {name: value for name, value in given.items() if value not in (None, "", [])}
+    run(make_worker(app, found, given).run())
 
 
 def make_worker(app: str, found: object, given: dict[str, Any]) -> Worker:

@@ -7,9 +7,10 @@ import json
 import logging
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -29,8 +30,10 @@ from flowfabric import (
     State,
     Step,
     Suspension,
+    Task,
     Wait,
     Waitpoint,
+    Worker,
     count,
     operator,
 )
@@ -374,6 +377,8 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (["shop_of_test:nope"], "has no nope; it has anywhere, app, pack"),
         (["shop_of_test:app", "--slots", "2"], "is a Worker, which has its own slots"),
+        (["shop_of_test:app", "--short-wait", "0"], "is a Worker, which has its own short_wait"),
+        (["shop_of_test:tasks", "--short-wait", "11 years"], "is no duration"),
         (["shop_of_test:app", "--namespace", "other"], "is a Worker, which has its own namespace"),
         (["shop_of_test:anywhere", "--namespace", "a", "--slots", "2"], "which has its own slots;"),
         (["shop_of_test:twice"], "one task a kind"),
@@ -385,6 +390,22 @@ def test_a_worker_that_cannot_be_made_says_what_is_there(arguments: list[str], c
 
     assert complaint in " ".join(outcome.stderr.split())
     assert outcome.exit_code == 2
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_worker_has_the_options_that_were_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[dict[str, Any]] = []
+
+    class Seen(Worker):
+        def __init__(self, tasks: Sequence[Task[..., Any]], **options: Any) -> None:
+            made.append(options)
+            raise ValueError("seen enough")
+
+    monkeypatch.setattr("flowfabric.cli.worker.Worker", Seen)
+    for options in (["--short-wait", "0"], ["--short-wait", "30s", "--slots", "2", "--lane", "a"], []):
+        invoke("worker", "shop_of_test:tasks", *options)
+
+    assert made == [{"short_wait": 0.0}, {"short_wait": 30.0, "slots": 2, "lanes": ["a"]}, {}]
 
 
 @pytest.mark.usefixtures("shop")
