@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
+from typing import TypedDict
 
 
 class EventFamily(IntEnum):
@@ -18,6 +20,21 @@ class EventFamily(IntEnum):
     """Leases granted, confirmed and ended."""
     SIGNAL = 4
     """Signals delivered."""
+
+
+class EventOptions(TypedDict, total=False):
+    """Which events, and how they come; all of the client's namespace unless it is said."""
+
+    from_first: bool
+    """Begin with the first event that is kept, instead of what is to come; without a cursor."""
+    families: Iterable[EventFamily]
+    lane: str
+    kind: str
+    tags: Mapping[str, str] | None
+    """All of them."""
+    all_namespaces: bool
+    page_size: int
+    """Most events of a page."""
 
 
 @dataclass(frozen=True, slots=True)

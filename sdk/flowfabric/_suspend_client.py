@@ -5,12 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from typing import cast
+from typing import Unpack, cast
 
 from flowfabric import _codec, _submit, _wire
 from flowfabric._doors import Doors
 from flowfabric._errors import EngineError, error_from_status
-from flowfabric._event import EventFamily, EventPage
+from flowfabric._event import EventFamily, EventOptions, EventPage
 from flowfabric._execution import Duration, State
 from flowfabric._feed import feed
 from flowfabric._operator import KeyRotation, WaitpointKey
@@ -148,16 +148,7 @@ class SuspendClient:
         return _wire.suspension_from(await self._doors.call(self._doors.suspensions.GetSuspension, request))
 
     async def subscribe(
-        self,
-        after: str = "",
-        *,
-        from_first: bool = False,
-        families: Iterable[EventFamily] = (),
-        lane: str = "",
-        kind: str = "",
-        tags: Mapping[str, str] | None = None,
-        all_namespaces: bool = False,
-        page_size: int = 0,
+        self, after: str = "", **options: Unpack[EventOptions]
     ) -> AsyncGenerator[EventPage, None]:
         """What happens to executions from now on, or after a cursor, through broken connections.
 
@@ -165,16 +156,7 @@ class SuspendClient:
         events every now and then. Keep the cursor of a page when it is done with: passed as `after`, it
         goes on behind it. Then each event is seen at least once.
         """
-        request = self._events_request(
-            after,
-            from_first=from_first,
-            families=families,
-            lane=lane,
-            kind=kind,
-            tags=tags,
-            all_namespaces=all_namespaces,
-            page_size=page_size,
-        )
+        request = self._events_request(after, **options)
         async with aclosing(
             feed(lambda: self._doors.subscriptions.Subscribe(request, metadata=self._doors.metadata))
         ) as responses:
@@ -182,9 +164,14 @@ class SuspendClient:
                 request.after = response.cursor.cursor
                 yield _wire.event_page_from(response)
 
-    async def read_events(
+    async def read_events(self, after: str = "", **options: Unpack[EventOptions]) -> EventPage:
+        """The next page of the same, without waiting for one."""
+        request = self._events_request(after, **options)
+        return _wire.event_page_from(await self._doors.call(self._doors.subscriptions.ReadEvents, request))
+
+    def _events_request(
         self,
-        after: str = "",
+        after: str,
         *,
         from_first: bool = False,
         families: Iterable[EventFamily] = (),
@@ -193,31 +180,6 @@ class SuspendClient:
         tags: Mapping[str, str] | None = None,
         all_namespaces: bool = False,
         page_size: int = 0,
-    ) -> EventPage:
-        """The next page of the same, without waiting for one."""
-        request = self._events_request(
-            after,
-            from_first=from_first,
-            families=families,
-            lane=lane,
-            kind=kind,
-            tags=tags,
-            all_namespaces=all_namespaces,
-            page_size=page_size,
-        )
-        return _wire.event_page_from(await self._doors.call(self._doors.subscriptions.ReadEvents, request))
-
-    def _events_request(
-        self,
-        after: str,
-        *,
-        from_first: bool,
-        families: Iterable[EventFamily],
-        lane: str,
-        kind: str,
-        tags: Mapping[str, str] | None,
-        all_namespaces: bool,
-        page_size: int,
     ) -> subscription_pb.SubscribeRequest:
         request = subscription_pb.SubscribeRequest(
             after=after,

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from flowfabric._client import Client
-from flowfabric._event import Event, EventFamily, EventPage
+from flowfabric._event import Event, EventFamily, EventOptions, EventPage
 from flowfabric._execution import State
 from flowfabric.cli.command import AsJson, with_client
 from flowfabric.cli.document import document, print_line
@@ -41,34 +41,24 @@ async def events(
 ) -> None:
     """Print what happens to executions, as it happens, until Ctrl-C."""
     families = [EventFamily[each.name] for each in family or ()]
-    tags = parse_tags(tag or ())
+    only = EventOptions(
+        from_first=once or first,
+        families=families,
+        lane=lane,
+        kind=kind,
+        tags=parse_tags(tag or ()),
+        all_namespaces=everywhere,
+    )
     printer = Printer(after, as_json=as_json)
     if once:
         while True:
-            page = await client.read_events(
-                printer.cursor,
-                from_first=True,
-                families=families,
-                lane=lane,
-                kind=kind,
-                tags=tags,
-                all_namespaces=everywhere,
-            )
+            page = await client.read_events(printer.cursor, **only)
             printer.show(page)
             if not page.events:
                 break
         typer.echo(f"to go on: --after {printer.cursor}", err=True)
         return
-    following = client.subscribe(
-        after,
-        from_first=first,
-        families=families,
-        lane=lane,
-        kind=kind,
-        tags=tags,
-        all_namespaces=everywhere,
-    )
-    async with aclosing(following) as pages:
+    async with aclosing(client.subscribe(after, **only)) as pages:
         async for page in pages:
             printer.show(page)
 
