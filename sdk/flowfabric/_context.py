@@ -15,7 +15,7 @@ from flowfabric import _wire
 from flowfabric._durable import Durable, Host
 from flowfabric._execution import Duration
 from flowfabric._frame import Frame
-from flowfabric._outcome import clip
+from flowfabric._outcome import Fail, clip
 from flowfabric._positions import Runner
 from flowfabric._steps import OnUnknown, StepRetry, Steps, Work, fingerprint, run_step
 from flowfabric._suspension import Resumption
@@ -68,7 +68,8 @@ class Context(Steps, Waits, Voice):
     @property
     def _durable(self) -> Durable:
         if not self._is_on_loop():
-            raise RuntimeError("only async handlers can wait and be replayed; in a thread there is step_sync")
+            message = "only async handlers can wait and be suspended; in a thread there is step_sync"
+            raise Fail(message, type="handler_not_async")
         if self.durable is None:
             self.durable = Durable(self._grant, self._reporter, self._loop, self.runner)
         return self.durable

@@ -74,6 +74,11 @@ class Voice:
         self._refuse_loop_thread("summary")
         asyncio.run_coroutine_threadsafe(self.summary(patch), self._loop).result()
 
+    def summary_replace_sync(self, document: Mapping[str, object]) -> None:
+        """The same as `summary_replace` for handlers that run in a thread."""
+        self._refuse_loop_thread("summary_replace")
+        asyncio.run_coroutine_threadsafe(self.summary_replace(document), self._loop).result()
+
     async def _say(self, frame: Frame) -> None:
         raise NotImplementedError
 

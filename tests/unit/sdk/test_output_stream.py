@@ -53,15 +53,37 @@ async def test_blocking_handlers_emit_and_report_too(gateway: FakeGateway, start
     assert [report.message for report in progress] == ["started"]
 
 
-async def test_the_sync_variants_refuse_the_loop_thread(start: Start) -> None:
+@pytest.mark.parametrize(
+    ("call", "kind"),
+    [("summary_sync", FrameKind.SUMMARY), ("summary_replace_sync", FrameKind.SUMMARY_REPLACE)],
+)
+async def test_blocking_handlers_change_the_summary_too(
+    gateway: FakeGateway, start: Start, call: str, kind: FrameKind
+) -> None:
+    @task
+    def count(context: Context) -> None:
+        getattr(context, call)({"done": 1})
+
+    _, session = await start(count)
+    await session.grant(b"L", 1, kind="count")
+    output = await gateway.worker.outputs.get()
+
+    [frame] = await output.frames(1)
+    assert (frame.kind, frame.data) == (kind, b'{"done":1}')
+    await output.acknowledge(b"L", 1)
+    await session.outcome()
+
+
+@pytest.mark.parametrize("call", ["emit", "summary", "summary_replace"])
+async def test_the_sync_variants_refuse_the_loop_thread(start: Start, call: str) -> None:
     @task
     async def wrong(context: Context) -> None:
-        context.emit_sync("would wait for itself")
+        getattr(context, f"{call}_sync")({"would": "wait for itself"})
 
     _, session = await start(wrong)
     await session.grant(b"L", 1, kind="wrong")
 
-    assert "await context.emit" in (await session.outcome()).failed.message
+    assert f"await context.{call}(" in (await session.outcome()).failed.message
 
 
 async def test_a_frame_over_the_limit_is_refused_where_it_is_made(start: Start) -> None:

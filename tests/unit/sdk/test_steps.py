@@ -110,13 +110,17 @@ async def test_a_handler_in_a_thread_has_steps_too(ledger: Ledger) -> None:
 
 
 async def test_a_handler_in_a_thread_cannot_wait(ledger: Ledger) -> None:
-    @task
-    def handler(context: Context) -> None:
-        context.sleep(10)
+    for call in ("wait_for", "waitpoint", "sleep", "step", "uuid"):
 
-    run = await MemoryJournal(handler).run()
-    assert run.failure is not None
-    assert (run.failure.type, "step_sync" in run.failure.message) == ("RuntimeError", True)
+        @task
+        def handler(context: Context, call: str) -> None:
+            arguments = {"sleep": (10,), "uuid": (), "step": ("name", ledger.write, "a")}
+            getattr(context, call)(*arguments.get(call, ("name",)))
+
+        run = await MemoryJournal(handler, call).run()
+        assert run.failure is not None
+        assert (run.failure.type, run.failure.non_retryable) == ("handler_not_async", True)
+        assert "step_sync" in run.failure.message
 
 
 async def test_a_step_returns_what_its_record_says_the_first_time_too() -> None:
