@@ -152,7 +152,8 @@ class Context(Steps, Waits, Voice):
         work = Work(function, args, retry, seconds, on_unknown, as_type, may_suspend=False)
 
         async def run() -> R:
-            call = self._durable.call(journal_pb.ENTRY_KIND_STEP, name, key, fingerprint(args), at_root=True)
+            told = fingerprint(args, function)
+            call = self._durable.call(journal_pb.ENTRY_KIND_STEP, name, key, told, at_root=True)
             return cast("R", await run_step(self._durable, call, work))
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result()

@@ -277,8 +277,22 @@ class Durable:
                 f"step {call.key} is {KINDS.get(call.kind)} {call.name!r} now, but "
                 f"{KINDS.get(entry.kind)} {entry.name!r} was recorded there"
             )
-        if call.fingerprint and entry.fingerprint and entry.fingerprint != call.fingerprint:
+        if not call.fingerprint or not entry.fingerprint:
+            return
+        (old_args, _, old_function), (args, _, function) = (
+            each.fingerprint.partition(".") for each in (entry, call)
+        )
+        if args and old_args and args != old_args:
             self._refuse(f"step {call.key}, {call.name!r}, was recorded with other arguments")
+        if function and old_function and function != old_function:
+            # Perhaps it has a new name. But if that is one of another step, then the two have changed places.
+            for other in self.journal.entries:
+                if other.name == call.name and other.fingerprint.partition(".")[2] == function:
+                    self._refuse(
+                        f"step {call.key}, {call.name!r}, was recorded with another function, "
+                        f"and this function at step {other.key}"
+                    )
+        call.fingerprint = entry.fingerprint
 
     def _refuse(self, message: str) -> NoReturn:
         advice = "if the order of steps differs between runs, give them a key"

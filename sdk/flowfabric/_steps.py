@@ -161,7 +161,7 @@ class Steps:
             StepFailed: the function raised; `__cause__` is its exception when that was just now.
             StepMismatch: the handler takes other steps than an earlier run recorded.
         """
-        call = self._durable.call(pb.ENTRY_KIND_STEP, name, key, fingerprint(args))
+        call = self._durable.call(pb.ENTRY_KIND_STEP, name, key, fingerprint(args, function))
         seconds = None if timeout is None else _wire.seconds(timeout)
         work = Work(function, args, retry, seconds, on_unknown, as_type)
         return run_step(self._durable, call, work)
@@ -364,7 +364,25 @@ def unwrapped(hint: Any) -> Any:
     return Any if isinstance(hint, TypeVar) else hint
 
 
-def fingerprint(args: tuple[Any, ...]) -> str:
+def fingerprint(args: tuple[Any, ...], function: Callable[..., Any]) -> str:
+    """A few characters that differ when the arguments do, a dot, and some for the function's name."""
+    return f"{arguments_digest(args)}.{digest(function_name(function))[:8]}"
+
+
+def function_name(function: Callable[..., Any]) -> str:
+    """The name of a function within its module."""
+    while isinstance(function, partial):
+        function = function.func
+    name: str = getattr(function, "__qualname__", type(function).__qualname__)
+    return name
+
+
+def digest(text: str) -> str:
+    """The same in every process."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def arguments_digest(args: tuple[Any, ...]) -> str:
     """A few characters that differ when the arguments do; empty where they cannot be told."""
     if not args:
         return ""
@@ -372,7 +390,7 @@ def fingerprint(args: tuple[Any, ...]) -> str:
         text = json.dumps(args, sort_keys=True, default=plain)
     except (TypeError, ValueError, RecursionError):
         return ""
-    return hashlib.sha256(TOKEN.sub("w1", text).encode()).hexdigest()[:16]
+    return digest(TOKEN.sub("w1", text))[:16]
 
 
 def plain(value: Any) -> Any:

@@ -24,7 +24,7 @@ from flowfabric import (
     Waitpoint,
     task,
 )
-from flowfabric._steps import fingerprint
+from flowfabric._steps import arguments_digest as fingerprint
 from flowfabric.testing import MemoryJournal
 
 
@@ -316,6 +316,59 @@ async def test_another_step_at_a_recorded_place_is_a_mismatch_that_names_it(
     assert (run.failure.type, run.failure.non_retryable) == ("STEP_MISMATCH", True)
     assert named in run.failure.message
     assert ledger.lines == ["a", "b"]
+
+
+async def test_functions_that_changed_places_under_one_name_are_a_mismatch() -> None:
+    places = [add, double]
+
+    @task
+    async def handler(context: Context) -> list[int]:
+        results = [await context.step("sum", function, 3) for function in places]
+        await context.step("fail", fail_once)
+        return results
+
+    failing = True
+
+    def fail_once() -> None:
+        if failing:
+            raise LookupError
+
+    memory = MemoryJournal(handler)
+    assert (await memory.run()).ending == "failed"
+    failing = False
+    places.reverse()
+    run = await memory.run()
+    assert run.failure is not None
+    assert run.failure.type == "STEP_MISMATCH"
+    assert (
+        "step 1, 'sum', was recorded with another function, and this function at step 2"
+        in run.failure.message
+    )
+
+
+async def test_a_function_may_get_another_name() -> None:
+    functions = [add, double]
+
+    @task
+    async def handler(context: Context) -> list[int]:
+        return [await context.step("sum", function, 3) for function in functions]
+
+    memory = MemoryJournal(handler)
+    assert (await memory.run(crash_after=1)).ending == "crashed"
+    functions[0] = renamed
+    assert (await memory.run()).result == [4, 6]
+
+
+def add(number: int) -> int:
+    return number + 1
+
+
+def double(number: int) -> int:
+    return number * 2
+
+
+def renamed(_number: int) -> int:
+    raise AssertionError("it has run already")
 
 
 async def test_a_token_made_with_another_key_is_the_same_argument(ledger: Ledger) -> None:
