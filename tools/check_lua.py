@@ -3,6 +3,8 @@
 A header is the comment above a registered function: a sentence, then KEYS, ARGV, gives and codes. Wrappers
 are written from what it says, so it may not drift. Where a wrapper passes its arguments as one list, their
 number cannot be read here; the integration tests call it.
+
+It also finds fields of executions that no document would keep.
 """
 
 from __future__ import annotations
@@ -33,6 +35,13 @@ LUACHECK = (
     "--globals", "ff", "--read-globals", "redis", "cjson", "cmsgpack", "register", "LIBRARY", "EVENTS_KEPT",
     "--ignore", "211/register",
 )  # fmt: skip
+
+#: Fields of a loaded execution that are the call's and never written.
+OF_THE_CALL = frozenset(
+    {"id", "prefix", "is_dirty", "score", "was", "ended", "suspension", "waitpoints", "unsaved"}
+)
+SET_FIELD = re.compile(r"\bx\.(\w+)(?=(?:\s*,\s*\w+\.\w+)*\s*=(?!=))")
+SPEC_FIELD = re.compile(r'\bspec(?:\[| .*= \{)"(\w+)"')
 
 SECTIONS = ("KEYS", "ARGV", "gives", "codes")
 FUNCTION = re.compile(r"^(\s*)(local function (\w+)|function (\w+[.]\w+))\(")
@@ -194,6 +203,20 @@ def _argument_problems(place: str, function: Function, arguments: list[ast.expr]
         yield f"{place}: {function.name} takes {wanted} arguments, the wrapper passes {given}"
 
 
+def field_problems() -> Iterator[str]:
+    """Fields of executions that are set somewhere but written nowhere: they would be lost."""
+    document = (LUA / "document.lua").read_text(encoding="utf-8")
+    others = document.partition("local OTHERS = {")[2].partition("}")[0]
+    packed = document.partition("local function pack(x)")[2].partition("\n  end")[0]
+    written = set(re.findall(r"'(\w+)'", others)) | set(re.findall(r"\bx\.(\w+)", packed))
+    sources = [(LUA / name, SET_FIELD) for name in SOURCES]
+    for path, pattern in [*sources, (WRAPPERS / "execution.py", SPEC_FIELD)]:
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            for name in pattern.findall(line.partition("--")[0]):
+                if name not in written | OF_THE_CALL:
+                    yield f"{path.relative_to(ROOT)}:{number}: document.lua does not write the field {name}"
+
+
 def luacheck_problems() -> Iterator[str]:
     """What luacheck finds, where it is installed (Debian: lua-check)."""
     program = shutil.which("luacheck")
@@ -220,6 +243,7 @@ def problems() -> Iterator[str]:
     for name, function in library.registered.items():
         yield from header_problems(library, name, function)
     yield from wrapper_problems(library)
+    yield from field_problems()
     yield from luacheck_problems()
 
 

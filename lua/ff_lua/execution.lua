@@ -120,7 +120,7 @@ do
     if not core then
       return {}
     end
-    local x = cmsgpack.unpack(core)
+    local x = ff.unpack(core)
     local text = cjson.encode(x)
     x.id, x.prefix = id, prefix
     return {

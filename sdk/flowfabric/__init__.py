@@ -14,6 +14,7 @@ async with Client() as client:           # another
     print(await client.result(submission.execution_id, str))
 """
 
+import flowfabric._polling  # noqa: F401 - before gRPC is loaded
 from flowfabric._client import Client
 from flowfabric._condition import Condition, all_of, any_of, count, operator, signal, timer
 from flowfabric._context import Context

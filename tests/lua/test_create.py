@@ -113,12 +113,12 @@ def test_a_thousand_executions_fit_in_one_call(scenario: Scenario) -> None:
 
 
 def test_a_description_holds_everything_byte_for_byte(scenario: Scenario) -> None:
-    id = scenario.create(payload=BYTES, tags={"a": "b"}, note="\0\udcff")
+    id = scenario.create(payload=BYTES, tags={"a": "b"}, traceparent="\0\udcff")
 
     [described] = scenario.call("execution_describe", 1, 1, id)
 
     assert described[:2] == [id.encode(), BYTES]
-    assert read_core(described[2])["note"] == "\0\udcff"
+    assert read_core(described[2])["traceparent"] == "\0\udcff"
     assert read_core(described[2]) == scenario.core(id)
     assert described[3:] == [[b"a", b"b"], [], []]
 

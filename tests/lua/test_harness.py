@@ -122,7 +122,7 @@ REPLIES: tuple[tuple[str, str, Any], ...] = (
         r"return {cmsgpack.pack({}), cmsgpack.pack({a = 1}), cmsgpack.pack({1, {}, 'a\127\200'}),"
         " cmsgpack.pack({-1, -33, 127, 255, 65536, 1700000000000, -9e15}),"
         " cmsgpack.pack(string.rep('x', 40)), cmsgpack.pack({[2] = true}), cmsgpack.pack(0.1),"
-        " cmsgpack.pack({cjson.null, false})}",
+        " cmsgpack.pack({cjson.null, false}), cmsgpack.pack(nil, 1, nil)}",
         [
             b"\x90",
             b"\x81\xa1a\x01",
@@ -133,6 +133,7 @@ REPLIES: tuple[tuple[str, str, Any], ...] = (
             b"\x81\x02\xc3",
             b"\xcb?\xb9\x99\x99\x99\x99\x99\x9a",
             b"\x92\xc0\xc2",
+            b"\xc0\x01\xc0",
         ],
     ),
     (
@@ -142,6 +143,13 @@ REPLIES: tuple[tuple[str, str, Any], ...] = (
         " return {tostring(v.a[1]), #v.a[2], v.a[3], string.format('%.0f', v.n), v.t, v.z == nil,"
         " cjson.encode(v.a)}",
         [b"1.5", 0, b"\0\xff", b"9007199254740992", 1, 1, b'[1.5,{},"\\u0000\xff"]'],
+    ),
+    (
+        "messagepack_of_many",
+        "local a, b, c, d = cmsgpack.unpack(cmsgpack.pack(nil, 'b', false, nil))"
+        " return {a == nil, b, c == false, d == nil,"
+        " select('#', cmsgpack.unpack(cmsgpack.pack(nil, 'b', false, nil)))}",
+        [1, b"b", 1, 1, 4],
     ),
     ("sha1hex", "return redis.sha1hex('')", b"da39a3ee5e6b4b0d3255bfef95601890afd80709"),
     ("log_is_silent", "return redis.log(redis.LOG_NOTICE, 'x')", None),

@@ -1,8 +1,8 @@
 """cmsgpack as Valkey builds it, as far as the rules use it.
 
 Kept: a table of 1..n is an array, and so is an empty one; numbers without a fraction are integers; strings
-are bytes, whatever they hold; null becomes nil. Left out: several values at once, and that floats take four
-bytes where those are enough.
+are bytes, whatever they hold; null becomes nil; several values follow each other. Left out: that floats take
+four bytes where those are enough.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import msgpack  # type: ignore[import-untyped]
 from lupa import lua51  # type: ignore[import-untyped]
 
 
-def pack(value: Any) -> bytes:
-    """The MessagePack of a Lua value."""
+def pack(*values: Any) -> bytes:
+    """The MessagePack of Lua values, one after another."""
     # As text, because bytes would be packed as "bin", which Valkey does not read.
-    return bytes(msgpack.packb(_plain(value), unicode_errors="surrogateescape"))
+    return b"".join(msgpack.packb(_plain(value), unicode_errors="surrogateescape") for value in values)
 
 
 def _plain(value: Any) -> Any:
@@ -33,8 +33,8 @@ def _plain(value: Any) -> Any:
     return None if lua51.lua_type(value) is not None else value  # null, functions: nothing that can be kept
 
 
-def unpack(packed: bytes, table_from: Callable[[dict[Any, Any]], Any]) -> Any:
-    """The Lua value of a MessagePack."""
+def unpack(packed: bytes, table_from: Callable[[dict[Any, Any]], Any]) -> tuple[Any, ...]:
+    """The Lua values of a MessagePack."""
 
     def convert(value: Any) -> Any:
         if isinstance(value, list):
@@ -43,4 +43,6 @@ def unpack(packed: bytes, table_from: Callable[[dict[Any, Any]], Any]) -> Any:
             return table_from({key: convert(item) for key, item in value.items()})
         return value
 
-    return convert(msgpack.unpackb(packed, raw=True, strict_map_key=False))
+    unpacker = msgpack.Unpacker(raw=True, strict_map_key=False)
+    unpacker.feed(packed)
+    return tuple(convert(value) for value in unpacker)

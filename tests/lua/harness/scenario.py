@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, cast
 
-import msgpack  # type: ignore[import-untyped]
-
 from .engines import Argument, Engine
 
 QUEUE = "default/main/any"
@@ -186,10 +184,10 @@ class Scenario:
 
     def core(self, id: str) -> dict[str, Any]:
         """The document of an execution, {} when it is gone."""
-        packed = self.value("execution", id)
-        if packed is None:
+        [execution] = self.call("execution_describe", "", "", id)
+        if not execution:
             return {}
-        return cast("dict[str, Any]", msgpack.unpackb(packed, unicode_errors="surrogateescape"))
+        return cast("dict[str, Any]", json.loads(execution[2].decode("utf-8", "surrogateescape")))
 
     def tags(self, id: str) -> dict[str, str]:
         return self._hash("tags", id)
