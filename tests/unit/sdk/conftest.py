@@ -12,7 +12,14 @@ import pytest
 from flowfabric import EngineError, Task, Worker
 
 from .fake_gateway import FakeGateway, SessionEnd
+from .ledger import Ledger
 from .work import Advance, Start
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    """What the steps of the test did."""
+    return Ledger()
 
 
 @pytest.fixture
