@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # How long a grant may be expected to wait for a slot.
-AHEAD_S = 0.010
+AHEAD_S = 0.030
 
 # How long it may really wait before it is given back.
 PATIENCE_S = 0.100
@@ -22,7 +22,9 @@ UNKNOWN_PACE_S = 1.0
 # Weight of the last handler in the pace.
 NEWEST = 1 / 8
 
-# What a small pool may fetch ahead; a larger one fetches one a slot.
+# How many may wait for each slot: enough that the next are here while the outcomes of the last are on their way,
+# and that a message carries many. A small pool may fetch more a slot.
+AHEAD_A_SLOT = 3
 SMALL_POOL = 16
 
 
@@ -45,7 +47,7 @@ class Slots:
         """How many grants may wait."""
         if not self.prefetch:
             return 0
-        return min(int(AHEAD_S / self.pace), max(self.total, SMALL_POOL))
+        return min(int(AHEAD_S / self.pace), max(self.total * AHEAD_A_SLOT, SMALL_POOL))
 
     @property
     def room(self) -> int:

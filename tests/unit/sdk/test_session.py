@@ -188,14 +188,14 @@ def test_a_lease_that_is_held_already_does_not_run_twice(play: Play) -> None:
 
 def test_credit_goes_beyond_the_slots_while_handlers_are_short(play: Play) -> None:
     play.greet()
-    play.slots[0].pace = 0.002
+    play.slots[0].pace = 0.006
     play.grant(b"L", 1)
 
     assert play.says().credits[0].limit == 1 + 1 + 5  # one is seen, one slot is free, five may wait
 
 
 def test_credit_is_not_taken_back_when_handlers_turn_long(play: Play) -> None:
-    play.slots[0].pace = 0.002
+    play.slots[0].pace = 0.006
     play.greet()
     play.slots[0].slow_down()
 

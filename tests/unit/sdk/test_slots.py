@@ -26,15 +26,15 @@ def test_nothing_is_fetched_ahead_while_nothing_is_known_of_the_handlers(total: 
     ("total", "seconds", "ahead"),
     [
         (1, 1.0, 0),
-        (1, 0.011, 0),
-        (1, 0.002, 4),
-        (8, 0.081, 0),
-        (8, 0.030, 2),
+        (1, 0.031, 0),
+        (1, 0.007, 4),
+        (8, 0.241, 0),
+        (8, 0.090, 2),
         (1, 0.0001, 16),
-        (8, 0.0, 16),
-        (64, 0.0001, 64),
-        (100, 1.1, 0),
-        (100, 0.4, 2),
+        (8, 0.0, 24),
+        (64, 0.0001, 192),
+        (100, 3.1, 0),
+        (100, 1.2, 2),
     ],
 )
 def test_as_many_wait_as_the_slots_get_through_in_a_moment(total: int, seconds: float, ahead: int) -> None:
