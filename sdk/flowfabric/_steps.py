@@ -1,8 +1,8 @@
 """Durable steps: what a handler does once, however often it runs.
 
-The first run calls the function, records what it returned, and goes on. Nothing that can be seen outside
-happens before that is durable: no other step, no output, no outcome. Later runs find the record. What a step
-returns is what the record says, in the first run too, so that a handler cannot come to depend on more.
+The first run calls the function, records what it returned, and goes on when that is durable. Later runs
+find the record. What a step returns is what the record says, in the first run too, so that a handler
+cannot come to depend on more. Values that have no effect, like the time, are on their way while it goes on.
 """
 
 from __future__ import annotations
@@ -224,6 +224,7 @@ async def run_step(durable: Durable, call: Call, work: Work) -> Any:
             if runs >= work.retry.max_attempts or not work.retry.takes(error):
                 failed = failed_entry(call, runs, error)
                 durable.record(call, failed)
+                await durable.settle()
                 break
             seconds = work.retry.pause(runs)
             if seconds <= durable.host.short_wait or not work.may_suspend:
@@ -266,8 +267,7 @@ async def try_once(durable: Durable, call: Call, work: Work, as_type: Any, runs:
     entry = call.new_entry(pb.ENTRY_STATE_DONE, data)
     entry.runs, entry.uncertain = runs, call.uncertain
     durable.record(call, entry)
-    if work.on_unknown == "raise":
-        await durable.settle()  # so that nothing of the handler runs while there is a doubt about it
+    await durable.settle()  # what the handler has seen must not come out otherwise in its next run
     return data
 
 

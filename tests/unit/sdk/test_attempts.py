@@ -289,7 +289,7 @@ async def test_short_handlers_are_fetched_ahead_of_the_slots(start: Start) -> No
 async def test_long_handlers_are_not_fetched_ahead(start: Start, advance: Advance) -> None:
     @task
     async def work() -> None:
-        advance(0.02)
+        advance(0.05)
 
     _, session = await start(work, slots=1)
     for number in range(1, 101):

@@ -32,7 +32,7 @@ async def settle(session: SessionEnd) -> None:
     await session.until(lambda request: bool(request.renew.refusals))
 
 
-async def test_each_step_is_one_write_and_the_last_travels_with_the_outcome(start: Start) -> None:
+async def test_each_step_is_one_write_and_the_handler_goes_on_when_it_is_stored(start: Start) -> None:
     ran: list[str] = []
 
     @task
@@ -51,9 +51,12 @@ async def test_each_step_is_one_write_and_the_last_travels_with_the_outcome(star
     await settle(session)
     assert ran == []
     await session.wrote(first)
+    second = await session.write()
+    assert (second.number, [e.key for e in second.entries]) == (2, ["2"])
+    await settle(session)
+    assert not any(request.outcomes for request in session.history)
+    await session.wrote(second)
     assert (await session.outcome()).completed.result == b'"12"'
-    [last] = [request for request in session.history if request.outcomes]
-    assert [(write.number, [e.key for e in write.entries]) for write in last.journal] == [(2, ["2"])]
 
 
 async def test_what_a_handler_says_waits_for_the_steps_before_it(start: Start, gateway: FakeGateway) -> None:
@@ -237,9 +240,8 @@ async def test_a_step_whose_lease_is_lost_tells_the_handler_and_nobody_else(star
 
     @task
     async def one(context: Context) -> None:
-        await context.step("a", lambda: "done")
         try:
-            await context.step("b", lambda: "done")
+            await context.step("a", lambda: "done")
         finally:
             ended.set()
 
@@ -257,6 +259,19 @@ async def test_a_mismatch_that_the_engine_finds_fails_the_execution(start: Start
     @task
     async def one(context: Context) -> None:
         await context.step("a", lambda: "done")
+
+    _, session = await start(one)
+    await session.grant(L, 1, kind="one")
+    refusal = status(code_pb2.FAILED_PRECONDITION, "STEP_MISMATCH", "step 1 is another")
+    await session.wrote(await session.write(), refusal)
+    failed = (await session.outcome()).failed
+    assert (failed.type, failed.message, failed.non_retryable) == ("STEP_MISMATCH", "step 1 is another", True)
+
+
+async def test_a_mismatch_of_what_travels_with_the_outcome_fails_the_execution(start: Start) -> None:
+    @task
+    async def one(context: Context) -> None:
+        await context.uuid()
 
     _, session = await start(one)
     await session.grant(L, 1, kind="one")
@@ -283,9 +298,8 @@ async def test_a_handler_that_makes_no_recorded_call_any_more_fails_the_executio
 async def test_a_full_journal_fails_the_execution_whatever_the_handler_makes_of_it(start: Start) -> None:
     @task
     async def one(context: Context) -> None:
-        await context.step("a", lambda: "done")
         with suppress(JournalFull):
-            await context.step("b", lambda: "done")
+            await context.step("a", lambda: "done")
 
     _, session = await start(one)
     await session.grant(L, 1, kind="one")
@@ -383,26 +397,6 @@ async def test_a_step_that_runs_for_long_is_shown_as_running(start: Start, monke
     release.set()
     [done] = await session.record()
     assert (done.key, done.state) == (shown.key, journal_pb2.ENTRY_STATE_DONE)
-    await session.outcome()
-
-
-async def test_a_step_that_may_not_run_twice_is_recorded_before_the_handler_goes_on(start: Start) -> None:
-    went_on = False
-
-    @task
-    async def once(context: Context) -> None:
-        nonlocal went_on
-        await context.step("charge", lambda: "done", on_unknown="raise")
-        went_on = True
-
-    _, session = await start(once)
-    await session.grant(L, 1, kind="once")
-    [begun] = await session.record()
-    assert begun.state == journal_pb2.ENTRY_STATE_RUNNING
-    write = await session.write()
-    await settle(session)
-    assert not went_on
-    await session.wrote(write)
     await session.outcome()
 
 
