@@ -22,8 +22,8 @@ UNKNOWN_PACE_S = 1.0
 # Weight of the last handler in the pace.
 NEWEST = 1 / 8
 
-# How many may wait for each slot: enough that the next are here while the outcomes of the last are on their way,
-# and that a message carries many. A small pool may fetch more a slot.
+# How many may wait for each slot: enough that the next are here while the outcomes of the last are on their
+# way, and that a message carries many. A small pool may fetch more a slot.
 AHEAD_A_SLOT = 3
 SMALL_POOL = 16
 

@@ -14,7 +14,7 @@ from ff_core.errors import EngineError, ErrorCode
 from ff_core.lease import CancelNotice
 from ff_gateway.session import Session
 
-#: Longest time an answer waits for company. Nobody waits for it: the slot is free, and the execution has ended.
+#: Longest time an answer waits for company. Nobody needs it: the slot is free, and the execution has ended.
 GATHER_S = 0.050
 #: How much longer or shorter than the set age a session may last: those that began together end apart.
 JITTER = 0.2
