@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 Effect = Literal["resumed", "counted", "repeated", "unmatched", "buffered"]
 """It satisfied a wait, brought one nearer, counted already, is kept unasked, or is kept until asked for."""
+
+
+#: How long a delivery without a key of its sender's is told from its repeats: beyond the store's patience.
+REPEAT_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,10 @@ class SignalLimits:
 
 @dataclass(slots=True)
 class NewSignal:
-    """A signal for one waitpoint, whose sender has the right to deliver there."""
+    """A signal for one waitpoint, whose sender has the right to deliver there.
+
+    One without an idempotency key gets its own: the store repeats a call whose reply was lost.
+    """
 
     execution_id: str
     scope: str
@@ -46,6 +54,10 @@ class NewSignal:
     idempotency_key: str
     idempotency_ttl_ms: int
     resume_delay_ms: int
+
+    def __post_init__(self) -> None:
+        if not self.idempotency_key:
+            self.idempotency_key, self.idempotency_ttl_ms = f"~{secrets.token_hex(8)}", REPEAT_MS
 
     def fingerprint(self) -> str:
         """What must be equal for a repeat: of its idempotency key, or at a waitpoint for one signal."""

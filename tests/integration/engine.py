@@ -9,12 +9,20 @@ from ff_core import ids, keys
 from ff_core.errors import EngineError
 from ff_core.execution import Created, ExecutionRecord, NewExecution
 from ff_core.lease import Answer, Grant, Outcome, Verdict
+from ff_core.settings import ServiceSettings
 from ff_core.store.backend import ValkeyBackend
+from tests.valkey_cluster import ValkeyCluster
 
 PARTITIONS = 8
 QUEUE = keys.queue("default", "main", "")
 LONG_MS = 60_000
 WORKER, GATEWAY = "worker-1", "gateway-1"
+
+
+def cluster_settings(cluster: ValkeyCluster, **over: object) -> ServiceSettings:
+    """What reaches a cluster."""
+    fields = {"host": cluster.host, "port": cluster.port, "cluster": True, "partitions": PARTITIONS}
+    return ServiceSettings.model_validate(fields | over)
 
 
 def new(partition: int = 0, **over: object) -> NewExecution:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any, cast
 
 import pytest
@@ -14,31 +14,21 @@ from ff_core.event import EventFilter
 from ff_core.execution import ListQuery
 from ff_core.settings import ServiceSettings
 from ff_core.state import State
-from ff_core.store.backend import open_backend
 from ff_core.wire.event import read_cursor, write_cursor
 from ff_gateway.subscription import Subscriptions
 from flowfabric import Client, Worker, task
 from flowfabric._stack import Stack
 from tests.valkey_cluster import PRIMARIES, ValkeyCluster, node_id
 
-from .engine import PARTITIONS, Engine, eventually, new
+from .engine import PARTITIONS, Engine, cluster_settings, eventually, new
 
 pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture
-async def engine(clean_valkey_cluster: ValkeyCluster) -> AsyncIterator[Engine]:
-    """The store on the empty cluster."""
-    backend = await open_backend(
-        ServiceSettings(
-            host=clean_valkey_cluster.host,
-            port=clean_valkey_cluster.port,
-            cluster=True,
-            partitions=PARTITIONS,
-        )
-    )
-    yield Engine(backend)
-    await backend.close()
+def store_settings(clean_valkey_cluster: ValkeyCluster) -> ServiceSettings:
+    """What reaches the empty cluster."""
+    return cluster_settings(clean_valkey_cluster)
 
 
 def partitions_of(cluster: ValkeyCluster) -> dict[int, int]:

@@ -19,7 +19,7 @@ from flowfabric._stack import Stack
 from flowfabric._valkey import ValkeyServer, read_fields, wait_until
 from tests.valkey_cluster import PRIMARIES, ValkeyCluster
 
-from .engine import PARTITIONS, Engine, eventually, new
+from .engine import PARTITIONS, Engine, cluster_settings, eventually, new
 from .test_cluster import Ear, Migration, partitions_of
 
 pytestmark = pytest.mark.cluster
@@ -35,23 +35,16 @@ def cluster() -> Iterator[ValkeyCluster]:
         yield cluster
 
 
-def settings_of(cluster: ValkeyCluster, **over: object) -> ServiceSettings:
-    base = {"host": cluster.host, "port": cluster.port, "cluster": True, "partitions": PARTITIONS}
-    return ServiceSettings.model_validate(base | over)
-
-
 @pytest.fixture
-async def engine(cluster: ValkeyCluster) -> AsyncIterator[Engine]:
-    """The store, which acknowledges what the primary alone has."""
-    backend = await open_backend(settings_of(cluster))
-    yield Engine(backend)
-    await backend.close()
+def store_settings(cluster: ValkeyCluster) -> ServiceSettings:
+    """What reaches a store that acknowledges what the primary alone has."""
+    return cluster_settings(cluster)
 
 
 @pytest.fixture
 async def careful(cluster: ValkeyCluster) -> AsyncIterator[Engine]:
     """The store, which acknowledges what a replica has too."""
-    backend = await open_backend(settings_of(cluster, wait_replicas=1, wait_replicas_timeout_ms=3000))
+    backend = await open_backend(cluster_settings(cluster, wait_replicas=1, wait_replicas_timeout_ms=3000))
     yield Engine(backend)
     await backend.close()
 
@@ -108,7 +101,7 @@ async def test_calls_follow_to_the_promoted_replica(engine: Engine, cluster: Val
 
 
 async def test_calls_leave_a_primary_that_hangs(cluster: ValkeyCluster) -> None:
-    backend = await open_backend(settings_of(cluster, store_timeout_ms=1000))
+    backend = await open_backend(cluster_settings(cluster, store_timeout_ms=1000))
     engine = Engine(backend)
     await engine.create_many(*(new(partition) for partition in range(PARTITIONS)))
     primary, replica = pair_of(cluster)

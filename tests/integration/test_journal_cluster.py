@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from ff_core import ids
 from ff_core.journal import JournalEntry
 from ff_core.settings import ServiceSettings
-from ff_core.store.backend import open_backend
 from ff_core.waitpoint import NewWaitpoint
 from tests.valkey_cluster import ValkeyCluster
 
-from .engine import PARTITIONS, Engine
+from .engine import PARTITIONS, Engine, cluster_settings
 
 pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture
-async def engine(clean_valkey_cluster: ValkeyCluster) -> AsyncIterator[Engine]:
-    """The store on the empty cluster."""
-    backend = await open_backend(
-        ServiceSettings(
-            host=clean_valkey_cluster.host,
-            port=clean_valkey_cluster.port,
-            cluster=True,
-            partitions=PARTITIONS,
-        )
-    )
-    yield Engine(backend)
-    await backend.close()
+def store_settings(clean_valkey_cluster: ValkeyCluster) -> ServiceSettings:
+    """What reaches the empty cluster."""
+    return cluster_settings(clean_valkey_cluster)
 
 
 async def test_journals_of_all_partitions_are_written_together_and_forked(engine: Engine) -> None:

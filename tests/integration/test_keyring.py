@@ -18,7 +18,7 @@ from ff_gateway.settings import GatewaySettings
 from flowfabric.testing import AnyValkey
 from tests.valkey_cluster import ValkeyCluster
 
-from .engine import PARTITIONS, eventually
+from .engine import cluster_settings, eventually
 
 SECRET = "a root secret that is long enough"
 
@@ -106,10 +106,7 @@ async def test_a_gateway_with_another_secret_does_not_start(
 
 @pytest.mark.cluster
 async def test_on_a_cluster_gateways_share_one_ring_too(clean_valkey_cluster: ValkeyCluster) -> None:
-    settings = ServiceSettings(
-        host=clean_valkey_cluster.host, port=clean_valkey_cluster.port, cluster=True, partitions=PARTITIONS
-    )
-    backends = [await open_backend(settings) for _ in range(2)]
+    backends = [await open_backend(cluster_settings(clean_valkey_cluster)) for _ in range(2)]
     first, second = (KeyRingKeeper(backend, [SECRET]) for backend in backends)
     await asyncio.gather(first.open(), second.open())
     running = asyncio.ensure_future(second.run())

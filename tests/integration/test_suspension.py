@@ -144,10 +144,10 @@ async def test_fifty_signals_at_once_resume_once(engine: Engine) -> None:
 
 async def test_in_bulk_over_partitions_each_has_its_verdict(engine: Engine) -> None:
     waiting = [await suspend(engine, await engine.hold(n), spec("approval")) for n in range(PARTITIONS)]
-    signals = [to(each.waitpoints[0]) for each in waiting]
+    signals, late = ([to(each.waitpoints[0]) for each in waiting] for _ in range(2))
     stranger = to(waiting[0].waitpoints[0], execution_id="no id")
 
-    verdicts = await deliver(engine, *signals, stranger, *signals)
+    verdicts = await deliver(engine, *signals, stranger, *late)
 
     assert verdicts[:PARTITIONS] == [Delivered(1, "resumed", False, "waiting")] * PARTITIONS
     assert [code_of(error) for error in verdicts[PARTITIONS:] if isinstance(error, EngineError)] == [

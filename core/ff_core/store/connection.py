@@ -19,7 +19,7 @@ import ssl
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 import hiredis
 import structlog
@@ -39,6 +39,13 @@ SILENT_S = 8
 
 Argument = str | bytes | int | float
 Reply = object
+
+
+def overlook(task: asyncio.Future[Any]) -> None:
+    """Done with an attempt that callers share: when all were cancelled nobody looks at its failure, and it is
+    no news then."""
+    if not task.cancelled():
+        task.exception()
 
 
 class ConnectionLost(Exception):
@@ -208,8 +215,7 @@ class Connection:
         if self._replicas_next is None:
             asking = self._ask_replicas(self._replicas_asked, witness, replicas, timeout_ms)
             self._replicas_next = self._loop.create_task(asking)
-            # When every caller was cancelled nobody looks at a failure; it is no news then.
-            self._replicas_next.add_done_callback(lambda task: task.cancelled() or task.exception())
+            self._replicas_next.add_done_callback(overlook)
         return asyncio.shield(self._replicas_next)
 
     async def _ask_replicas(

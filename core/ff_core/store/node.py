@@ -7,7 +7,7 @@ import asyncio
 import hiredis
 
 from ff_core.errors import EngineError, ErrorCode
-from ff_core.store.connection import Argument, Connection, ConnectionLost, Endpoint, Reply
+from ff_core.store.connection import Argument, Connection, ConnectionLost, Endpoint, Reply, overlook
 
 
 class Node:
@@ -43,8 +43,7 @@ class Node:
         """Many callers share one attempt; a cancelled caller does not cancel it."""
         if self._opening is None or self._opening.done():
             self._opening = asyncio.ensure_future(self._open())
-            # When every caller was cancelled nobody looks at a failure; it is no news then.
-            self._opening.add_done_callback(lambda task: task.cancelled() or task.exception())
+            self._opening.add_done_callback(overlook)
         opening = self._opening
         try:
             return await asyncio.shield(opening)

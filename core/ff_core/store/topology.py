@@ -8,7 +8,7 @@ from typing import Protocol, cast
 
 from redis.crc import key_slot
 
-from ff_core.store.connection import ConnectionLost, Endpoint
+from ff_core.store.connection import ConnectionLost, Endpoint, overlook
 from ff_core.store.node import Node
 
 SLOTS = 16384
@@ -102,8 +102,7 @@ class Cluster:
     async def refresh(self) -> None:
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.ensure_future(self._refresh())
-            # When every caller was cancelled nobody looks at a failure; it is no news then.
-            self._refreshing.add_done_callback(lambda task: task.cancelled() or task.exception())
+            self._refreshing.add_done_callback(overlook)
         await asyncio.shield(self._refreshing)
 
     def suspect(self) -> None:

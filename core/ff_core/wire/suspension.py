@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 from typing import Any
 
 from ff_core.errors import EngineError, ErrorCode, invalid
@@ -27,8 +26,6 @@ MAX_WAITS = 16
 MAX_WAITPOINTS = 64
 MAX_TTL_MS = LONGEST_MS
 MAX_IDEMPOTENCY_MS = 30 * DAY_MS
-#: Longer than the store repeats a call.
-REPEAT_MS = 60_000
 
 REASON_CODES = frozenset(
     {
@@ -194,7 +191,6 @@ def new_signal(
     ttl_ms = limits.idempotency_ttl_ms
     if message.HasField("idempotency_ttl"):
         ttl_ms = span_ms(message.idempotency_ttl, "idempotency_ttl", least=1, most=MAX_IDEMPOTENCY_MS)
-    key, ttl_ms = _delivery_key(message.idempotency_key, ttl_ms)
     return NewSignal(
         execution_id=ref.execution_id,
         scope=ref.scope,
@@ -206,20 +202,14 @@ def new_signal(
         source=source,
         correlation_id=names.text(message.correlation_id, "correlation_id", 256),
         payload=checked_payload(message.payload, limits),
-        idempotency_key=key,
+        idempotency_key=_key(message.idempotency_key),
         idempotency_ttl_ms=ttl_ms,
         resume_delay_ms=span_ms(message.resume_delay, "resume_delay", most=MAX_TTL_MS),
     )
 
 
-def _delivery_key(key: str, ttl_ms: int) -> tuple[str, int]:
-    """What tells a delivery from a repeat of it, and for how long.
-
-    The store repeats a call whose reply was lost, so one that the sender gave no key has one of its own.
-    """
-    if key:
-        return names.identifier(key, "idempotency_key"), ttl_ms
-    return f"~{secrets.token_hex(8)}", REPEAT_MS
+def _key(key: str) -> str:
+    return key and names.identifier(key, "idempotency_key")
 
 
 def checked_payload(payload: bytes, limits: SignalLimits) -> bytes:
@@ -240,7 +230,6 @@ def decision(message: pb.DecideWaitpointRequest, source: str, limits: SignalLimi
     """Checks a decision: a signal to a waitpoint by its name. Raises as new_signal."""
     if message.decision not in _DECISIONS:
         raise invalid("decision", "DECISION_APPROVE or DECISION_REJECT")
-    key, ttl_ms = _delivery_key(message.idempotency_key, limits.idempotency_ttl_ms)
     return NewSignal(
         execution_id=message.execution_id,
         scope="",
@@ -252,8 +241,8 @@ def decision(message: pb.DecideWaitpointRequest, source: str, limits: SignalLimi
         source=source,
         correlation_id="",
         payload=checked_payload(message.payload, limits),
-        idempotency_key=key,
-        idempotency_ttl_ms=ttl_ms,
+        idempotency_key=_key(message.idempotency_key),
+        idempotency_ttl_ms=limits.idempotency_ttl_ms,
         resume_delay_ms=0,
     )
 

@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 
 from ff_core.errors import EngineError
 from ff_core.output import Appended, NewFrame
+from ff_gateway.page import fitting
 
 #: Where a call takes no more messages, so that none holds up Valkey for long.
 CALL_BYTES = 512 * 1024
@@ -45,17 +46,6 @@ class _Line:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     waiting: deque[_Message] = field(default_factory=deque)
 
-    def together(self) -> list[_Message]:
-        """The first of those that wait, and those that fit in a call with it."""
-        messages: list[_Message] = []
-        size = 0
-        for message in self.waiting:
-            size += message.size
-            if messages and size > CALL_BYTES:
-                break
-            messages.append(message)
-        return messages
-
 
 class Appends:
     """The appends of one stream; who leaves while waiting leaves with the stream."""
@@ -80,7 +70,7 @@ class Appends:
 
     async def _call(self, lease: bytes, line: _Line) -> None:
         """One call; answers one message at least."""
-        messages = line.together()
+        messages = fitting(line.waiting, lambda message: message.size, CALL_BYTES)
         try:
             appended = await self._append(lease, list(chain.from_iterable(one.frames for one in messages)))
         except EngineError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -12,9 +11,6 @@ from ff_core.errors import EngineError, ErrorCode
 from ff_core.signal import Delivered, Effect, NewSignal, StoredSignal
 from ff_core.store.connection import Argument
 from ff_core.store.functions.base import Functions, text
-
-#: How long a delivery without a key of its sender's is known by one of ours: beyond the store's patience.
-REPEAT_MS = 60_000
 
 
 class SignalFunctions(Functions):
@@ -54,9 +50,6 @@ def stored_signal(stored: bytes) -> StoredSignal:
 
 
 def _arguments(signal: NewSignal) -> tuple[Argument, ...]:
-    key, ttl_ms = signal.idempotency_key, signal.idempotency_ttl_ms
-    if not key:  # the call is repeated when its connection breaks, the signal must not be
-        key, ttl_ms = secrets.token_hex(12), REPEAT_MS
     return (
         signal.execution_id,
         signal.scope,
@@ -68,8 +61,8 @@ def _arguments(signal: NewSignal) -> tuple[Argument, ...]:
         signal.source,
         signal.correlation_id,
         signal.payload,
-        key,
-        ttl_ms,
+        signal.idempotency_key,
+        signal.idempotency_ttl_ms,
         signal.resume_delay_ms,
         signal.fingerprint(),
     )

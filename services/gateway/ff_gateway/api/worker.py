@@ -22,6 +22,7 @@ from ff_gateway.api.session import SessionStream
 from ff_gateway.appends import Appends
 from ff_gateway.demand import DemandBook, Profile
 from ff_gateway.outcomes import Outcomes, WaitpointTeller
+from ff_gateway.page import fitting
 from ff_gateway.pipeline import answers_in_order
 from ff_gateway.policy import Policy
 from ff_gateway.session import ENTRY_BYTES, MESSAGE_BYTES, grant_bytes
@@ -116,9 +117,8 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
             raise EngineError(ErrorCode.SCHEDULER_UNAVAILABLE, retry_after_ms=500)
         grants = await claim(self._book, profile, request.max_grants or 1, wait_ms / 1000)
         ttl_ms = self._policy.lease_ttl_ms
-        grants, surplus = _carried(grants)
-        if surplus:
-            self._book.give_back([grant.lease for grant in surplus])
+        claimed, grants = grants, fitting(grants, grant_bytes, MESSAGE_BYTES)
+        self._book.give_back([grant.lease for grant in claimed[len(grants) :]])
         if grants:
             # The caller is here, so the grant needs no offer: record who has it.
             await self._backend.lease_renew(
@@ -214,10 +214,10 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
             first, told = page.entries[0], request.signals_after
             first.signals = first.signals[told:]
             if len(page.entries) == 1:  # only an entry that is alone can be larger than the page
-                fitting = _fitting(first.signals, page_bytes)
-                if len(fitting) < len(first.signals):
-                    reply.next, reply.next_signals = first.sequence - 1, told + len(fitting)
-                first.signals = fitting
+                shown = fitting(first.signals, _signal_bytes, page_bytes)
+                if len(shown) < len(first.signals):
+                    reply.next, reply.next_signals = first.sequence - 1, told + len(shown)
+                first.signals = shown
         journal_wire.add_entries(reply.entries, page.entries)
         return reply
 
@@ -227,10 +227,10 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
         page_bytes = _page_bytes(request)
         record = await self._backend.suspension_describe(request.execution_id)
         signals = [one for one in record.signals if one.number > request.after] if record is not None else []
-        fitting = _fitting(signals, page_bytes)
+        shown = fitting(signals, _signal_bytes, page_bytes)
         return pb.ReadResumptionResponse(
-            signals=[signal_message(one) for one in fitting],
-            next=fitting[-1].number if len(fitting) < len(signals) else 0,
+            signals=[signal_message(one) for one in shown],
+            next=shown[-1].number if len(shown) < len(signals) else 0,
         )
 
 
@@ -252,16 +252,6 @@ class UnaryClaimant:
         self.free -= 1
         self.grants.append(grant)
         self.some.set()
-
-
-def _carried(grants: list[Grant]) -> tuple[list[Grant], list[Grant]]:
-    """The grants that one message carries, one at least, and the others."""
-    size = 0
-    for count, grant in enumerate(grants):
-        size += grant_bytes(grant)
-        if size > MESSAGE_BYTES and count:
-            return grants[:count], grants[count:]
-    return grants, []
 
 
 async def claim(book: DemandBook, profile: Profile, wanted: int, wait_s: float) -> list[Grant]:
@@ -292,14 +282,9 @@ def _page_bytes(request: pb.ReadJournalRequest | pb.ReadResumptionRequest) -> in
     return request.page_bytes or MAX_PAGE
 
 
-def _fitting(signals: list[StoredSignal], page_bytes: int) -> list[StoredSignal]:
-    """The first of these that one page holds; one at least."""
-    size = 0
-    for count, signal in enumerate(signals):
-        size += len(signal.payload) + ENTRY_BYTES
-        if size > page_bytes and count:
-            return signals[:count]
-    return signals
+def _signal_bytes(signal: StoredSignal) -> int:
+    """About what a signal takes on the wire."""
+    return len(signal.payload) + ENTRY_BYTES
 
 
 def _refusal(code: ErrorCode, field: str, detail: str = "") -> EngineError:
