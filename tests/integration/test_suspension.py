@@ -174,9 +174,9 @@ async def test_a_call_that_is_repeated_when_its_connection_breaks_does_its_work_
 ) -> None:
     send = engine.backend.client.fcall_durable
 
-    async def send_twice(*call: Any) -> Any:
-        await send(*call)
-        return await send(*call)
+    async def send_twice(*call: Any, **options: Any) -> Any:
+        await send(*call, **options)
+        return await send(*call, **options)
 
     monkeypatch.setattr(engine.backend.client, "fcall_durable", send_twice)
     lease = await engine.hold()

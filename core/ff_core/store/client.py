@@ -27,10 +27,6 @@ PASSING = ("LOADING", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY", "BUSY
 Call = Callable[[Node, tuple[Argument, ...]], Awaitable[Reply]]
 
 
-def _call(node: Node, command: tuple[Argument, ...]) -> Awaitable[Reply]:
-    return node.call(*command)
-
-
 class StoreClient:
     """Knows how to call a function on the node of a key."""
 
@@ -62,29 +58,37 @@ class StoreClient:
         """For subscriptions, which need to know the nodes."""
         return self._topology
 
-    async def fcall(self, function: str, key: str, *args: Argument, repeatable: bool = True) -> Reply:
+    async def fcall(
+        self, function: str, key: str, *args: Argument, items: int = 1, repeatable: bool = True
+    ) -> Reply:
         """Calls a function on the node of `key`. Raises STORE_UNAVAILABLE after the store's patience.
+
+        `items` is how many things the call is about: `connection.py` measures by it what is under way.
 
         `repeatable=False` is for calls whose repeat would do the work twice: they fail at once when
         the connection breaks under them, as one does that Valkey is silent on.
         """
         self.calls += 1
         command = ("FCALL", self._names[function], *self._declared(key), *args)
-        return await self._persist(lambda: self._send(self._topology, key, command, _call), repeatable)
 
-    async def fcall_durable(self, function: str, key: str, *args: Argument) -> Reply:
+        def call(node: Node, command: tuple[Argument, ...]) -> Awaitable[Reply]:
+            return node.call(*command, items=items)
+
+        return await self._persist(lambda: self._send(self._topology, key, command, call), repeatable)
+
+    async def fcall_durable(self, function: str, key: str, *args: Argument, items: int = 1) -> Reply:
         """As fcall, then waits until FF_WAIT_REPLICAS replicas have it.
 
         WAIT blocks its connection, so that is another one than everything else uses.
         """
         if not self._wait_replicas:
-            return await self.fcall(function, key, *args)
+            return await self.fcall(function, key, *args, items=items)
         self.calls += 1
         command = ("FCALL", self._names[function], *self._declared(key), *args)
         wait = keys.witness(key), self._wait_replicas, self._wait_timeout_ms
 
         async def call(node: Node, command: tuple[Argument, ...]) -> Reply:
-            reply, replicas = await node.call_then_wait(command, wait)
+            reply, replicas = await node.call_then_wait(command, wait, items)
             if isinstance(reply, hiredis.ReplyError):
                 return reply
             if isinstance(replicas, int) and replicas < self._wait_replicas:

@@ -23,21 +23,22 @@ class Node:
         """Whether there is a connection, as far as is known."""
         return self._connection is not None and self._connection.is_open
 
-    async def call(self, *command: Argument) -> Reply:
-        """One command. Raises ConnectionLost, or STORE_UNAVAILABLE when the login is refused."""
+    async def call(self, *command: Argument, items: int = 1) -> Reply:
+        """One command, about so many items. Raises ConnectionLost, or STORE_UNAVAILABLE when the login is
+        refused."""
         connection = self._connection
         if connection is None or not connection.is_open:
             connection = await self._reopen()
-        return await connection.call(*command)
+        return await connection.call(*command, items=items)
 
     async def call_then_wait(
-        self, command: tuple[Argument, ...], wait: tuple[str, int, int]
+        self, command: tuple[Argument, ...], wait: tuple[str, int, int], items: int
     ) -> tuple[Reply, Reply]:
         """One command, and the number of replicas that have it or an error: `Connection.replicas_after`."""
         connection = self._connection
         if connection is None or not connection.is_open:
             connection = await self._reopen()
-        return await asyncio.gather(connection.call(*command), connection.replicas_after(*wait))
+        return await asyncio.gather(connection.call(*command, items=items), connection.replicas_after(*wait))
 
     async def _reopen(self) -> Connection:
         """Many callers share one attempt; a cancelled caller does not cancel it."""

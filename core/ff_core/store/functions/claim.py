@@ -33,6 +33,7 @@ class ClaimFunctions(Functions):
                 offer_ttl_ms,
                 secrets.token_hex(6),
                 holder,
+                items=count,
                 repeatable=False,
             ),
         )
@@ -42,7 +43,7 @@ class ClaimFunctions(Functions):
         """Gives back grants that were not delivered or were refused."""
 
         async def call(partition: int, group: list[bytes]) -> list[ErrorCode | None]:
-            reply = await self.client.fcall("lease_release", keys.anchor(partition), *group)
+            reply = await self.client.fcall("lease_release", keys.anchor(partition), *group, items=len(group))
             return [code_of(word) for word in cast("list[bytes]", reply)]
 
         return await self.by_partition(

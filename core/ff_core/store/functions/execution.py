@@ -35,7 +35,9 @@ class ExecutionFunctions(Functions):
         for item in items:
             args += _create_arguments(item)
         try:
-            reply = await self.client.fcall_durable("execution_create", keys.anchor(partition), *args)
+            reply = await self.client.fcall_durable(
+                "execution_create", keys.anchor(partition), *args, items=len(items)
+            )
         except EngineError as error:  # one partition that is away must not hide what the others created
             return [error] * len(items)
         results: list[Created | EngineError] = []
@@ -62,7 +64,9 @@ class ExecutionFunctions(Functions):
         flags = ("1" if payload else "", "1" if history else "")
 
         async def call(partition: int, group: list[str]) -> list[ExecutionRecord | None]:
-            reply = await self.client.fcall("execution_describe", keys.anchor(partition), *flags, *group)
+            reply = await self.client.fcall(
+                "execution_describe", keys.anchor(partition), *flags, *group, items=len(group)
+            )
             return [read_record(entry) for entry in cast("list[list[Any]]", reply)]
 
         return await self.by_partition(execution_ids, self.partition_of, call, lambda _id: None)
@@ -87,7 +91,7 @@ class ExecutionFunctions(Functions):
 
         async def call(partition: int, group: list[str]) -> list[State | EngineError]:
             reply = await self.client.fcall_durable(
-                "execution_cancel", keys.anchor(partition), reason, grace_ms, *group
+                "execution_cancel", keys.anchor(partition), reason, grace_ms, *group, items=len(group)
             )
             return [
                 State(text(verdict[1]))

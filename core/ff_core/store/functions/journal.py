@@ -61,7 +61,9 @@ class JournalFunctions(Functions):
                 args += (lease, len(entries))
                 for entry in entries:
                     args += (entry.key, _header(entry), entry.data, 1 if entry.state in FINAL else 0)
-            reply = await self.client.fcall_durable("journal_record", keys.anchor(partition), *args)
+            reply = await self.client.fcall_durable(
+                "journal_record", keys.anchor(partition), *args, items=len(writes)
+            )
             replies = cast("list[list[bytes]]", reply)
             verdicts += [
                 _verdict(parts, entries) for parts, (_, entries) in zip(replies, writes, strict=True)

@@ -21,7 +21,7 @@ class LeaseFunctions(Functions):
 
         async def call(partition: int, group: list[bytes]) -> list[Verdict]:
             reply = await self.client.fcall(
-                "lease_renew", keys.anchor(partition), ttl_ms, worker_id, holder, *group
+                "lease_renew", keys.anchor(partition), ttl_ms, worker_id, holder, *group, items=len(group)
             )
             return [_verdict(word) for word in cast("list[bytes]", reply)]
 
@@ -36,7 +36,7 @@ class LeaseFunctions(Functions):
         """Takes back leases whose holder is gone without a word; they count as lost."""
 
         async def call(partition: int, group: list[bytes]) -> list[ErrorCode | None]:
-            reply = await self.client.fcall("lease_forfeit", keys.anchor(partition), *group)
+            reply = await self.client.fcall("lease_forfeit", keys.anchor(partition), *group, items=len(group))
             return [code_of(word) for word in cast("list[bytes]", reply)]
 
         return await self.by_partition(

@@ -50,7 +50,9 @@ class OutcomeFunctions(Functions):
         args: list[Argument] = []
         for outcome, worker_id in items:
             args += (outcome.lease, worker_id, outcome.operation, len(outcome.details), *outcome.details)
-        reply = await self.client.fcall_durable("lease_finish", keys.anchor(partition), *args)
+        reply = await self.client.fcall_durable(
+            "lease_finish", keys.anchor(partition), *args, items=len(items)
+        )
         return [
             _answer(outcome, verdict)
             for (outcome, _), verdict in zip(items, cast("list[list[Any]]", reply), strict=True)

@@ -37,7 +37,9 @@ class OutputFunctions(Functions):
             args += (frame.number, frame.frame_class.value, frame.kind, frame.data)
         is_fleeting = all(frame.frame_class is FrameClass.BEST_EFFORT for frame in frames)
         call = self.client.fcall if is_fleeting else self.client.fcall_durable
-        reply = cast("list[Any]", await call("output_append", keys.anchor(partition), *args))
+        reply = cast(
+            "list[Any]", await call("output_append", keys.anchor(partition), *args, items=len(frames))
+        )
         return Appended(reply[1], code_of(reply[0]))
 
     async def output_read(

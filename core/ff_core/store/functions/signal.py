@@ -33,7 +33,9 @@ class SignalFunctions(Functions):
             for signal in group:
                 args += _arguments(signal)
             try:
-                reply = await self.client.fcall_durable("signal_deliver", keys.anchor(partition), *args)
+                reply = await self.client.fcall_durable(
+                    "signal_deliver", keys.anchor(partition), *args, items=len(group)
+                )
             except EngineError as error:  # one partition that is away must not hide what others took
                 return [error] * len(group)
             return [_verdict(parts) for parts in cast("list[list[Any]]", reply)]

@@ -1,5 +1,5 @@
-"""A peer that falls silent: a machine that died sends no reset, and a process that is stopped still
-acknowledges, so the socket itself has to notice."""
+"""A connection: how much is under way at a time, and a peer that falls silent: a machine that died sends no
+reset, and a process that is stopped still acknowledges, so the socket itself has to notice."""
 
 from __future__ import annotations
 
@@ -162,3 +162,71 @@ async def test_a_peer_that_swallows_everything_is_given_up() -> None:
 
         with pytest.raises(ConnectionLost, match="nothing came back"):
             await Connection.open(replace(swallowing, password="secret"))
+
+
+def calls_sent(transport: Transport) -> int:
+    """How many commands have been written, by their first lines."""
+    return transport.written.count(b"*2\r\n")
+
+
+async def test_what_exceeds_the_window_waits_for_its_turn_and_keeps_its_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "WINDOW_ITEMS", 10)
+    monkeypatch.setattr(connection, "WINDOW_CALLS", 1)
+    opened, transport = connected()
+
+    sent = [opened.call("GET", key, items=items) for key, items in (("a", 6), ("b", 4), ("c", 3), ("d", 9))]
+    await asyncio.sleep(0)
+    assert calls_sent(transport) == 2
+
+    transport.answer(b"+A\r\n")
+    assert calls_sent(transport) == 3  # at once, not in a later turn of the loop
+    transport.answer(b"+B\r\n")
+    assert calls_sent(transport) == 3  # 3 and 9 are more than 10
+    transport.answer(b"+C\r\n+D\r\n")
+
+    assert await asyncio.gather(*sent) == [b"A", b"B", b"C", b"D"]
+
+
+async def test_a_small_call_does_not_overtake_one_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "WINDOW_ITEMS", 10)
+    monkeypatch.setattr(connection, "WINDOW_CALLS", 1)
+    opened, transport = connected()
+
+    opened.call("GET", "a", items=8)
+    opened.call("GET", "b", items=8)
+    opened.call("GET", "c")
+    await asyncio.sleep(0)
+    assert calls_sent(transport) == 1
+
+    transport.answer(b"+A\r\n")
+    assert calls_sent(transport) == 3
+
+
+async def test_a_call_larger_than_the_window_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "WINDOW_ITEMS", 10)
+    monkeypatch.setattr(connection, "WINDOW_CALLS", 2)
+    opened, transport = connected()
+
+    sent = [opened.call("GET", key, items=100) for key in "abc"]
+    await asyncio.sleep(0)
+    assert calls_sent(transport) == 2
+
+    transport.answer(b"+A\r\n+B\r\n+C\r\n")
+    assert await asyncio.gather(*sent) == [b"A", b"B", b"C"]
+
+
+async def test_calls_that_wait_for_their_turn_fail_with_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "WINDOW_CALLS", 1)
+    opened, transport = connected()
+    sent = [opened.call("GET", key, items=10_000) for key in "ab"]
+    await asyncio.sleep(0)
+
+    transport.abort()
+
+    for future in sent:
+        with pytest.raises(ConnectionLost):
+            await future

@@ -15,7 +15,7 @@ from ff_core.store.functions.execution import ExecutionFunctions
 class HalfAway:
     """A store whose partition 1 does not answer; the others create what they are given."""
 
-    async def fcall_durable(self, _function: str, key: str, *args: object) -> object:
+    async def fcall_durable(self, _function: str, key: str, *args: object, items: int) -> object:
         if key == keys.anchor(1):
             raise EngineError(ErrorCode.STORE_UNAVAILABLE)
         return [[b"OK", str(args[0]).encode(), 0]]
