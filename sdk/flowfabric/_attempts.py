@@ -163,7 +163,9 @@ class Attempts:
         attempt = Attempt(grant, self._tasks.get(grant.kind), context, self._loop.time())
         self._accepted[grant.lease] = attempt
         self._idle.clear()
-        if self._slots[grant.pool].is_full:
+        slots = self._slots[grant.pool]
+        if slots.is_full:
+            slots.crowd(attempt.accepted_at)
             self._leases.wait(grant.lease, grant.pool, grant.number)
             self._waiting[grant.pool].append(attempt)
             if self._patience is None:

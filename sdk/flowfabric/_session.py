@@ -28,6 +28,11 @@ TRY_LATER = frozenset({code_pb2.ABORTED, code_pb2.RESOURCE_EXHAUSTED, code_pb2.U
 # What was said cannot be; the lease is not lost by that.
 REFUSALS = frozenset({code_pb2.FAILED_PRECONDITION, code_pb2.INVALID_ARGUMENT})
 
+# How long the outcome of a short handler waits for those of the handlers beside it, and how many wait for no
+# more: messages are what a busy worker costs.
+GATHER_S = 0.005
+MOST_GATHERED = 128
+
 # Pause before a journal is written again that could not be taken; a handler waits for it.
 JOURNAL_PAUSE_S = 0.1
 
@@ -86,6 +91,8 @@ class Session:
         self.max_journal_entry_bytes = 0
         self._rewrite_at = NEVER
         """When journals are written again that could not be taken."""
+        self._gather_until = NEVER
+        """When outcomes that wait for company leave without it."""
         self.renew_at = NEVER
         """When `outgoing` will have a Renew."""
         self.is_welcome = False
@@ -209,6 +216,8 @@ class Session:
             return self._hello()
         if not self.is_welcome or self.is_replaced:
             return None
+        if self._gathers(now):
+            return None
         request = pb.SessionRequest()
         is_worth_sending = self._put_credits(request)
         if now >= self.renew_at or self._leases.declined:
@@ -245,7 +254,25 @@ class Session:
     @property
     def next_deadline(self) -> float:
         """When to look again although nothing happened."""
-        return min(self.renew_at, self.silent_at, self._rewrite_at)
+        return min(self.renew_at, self.silent_at, self._rewrite_at, self._gather_until)
+
+    def _gathers(self, now: float) -> bool:
+        """Whether there are only outcomes to send, and more of them soon."""
+        leases = self._leases
+        until, self._gather_until = min(self._gather_until, now + GATHER_S), NEVER
+        if (
+            not 0 < len(leases.unsent) < MOST_GATHERED
+            or leases.unsent_journals
+            or leases.reports
+            or leases.declined
+            or self.is_draining
+            or self.is_leaving
+            or now >= min(until, self.renew_at, self._rewrite_at)
+            or not any(slots.gathers(now) for slots in self._slots)
+        ):
+            return False
+        self._gather_until = until
+        return True
 
     def _hello(self) -> pb.SessionRequest:
         request = pb.SessionRequest()

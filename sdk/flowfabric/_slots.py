@@ -8,7 +8,7 @@ PATIENCE_S.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # How long a grant may be expected to wait for a slot.
 AHEAD_S = 0.030
@@ -19,12 +19,12 @@ PATIENCE_S = 0.100
 # The pace while nothing is known of the handlers: too slow for anything to be fetched ahead.
 UNKNOWN_PACE_S = 1.0
 
-# Weight of the last handler in the pace.
-NEWEST = 1 / 8
+# Handlers that the pace is an average of; the last counts for one of them.
+REMEMBERED = 8
 
 # How many may wait for each slot: enough that the next are here while the outcomes of the last are on their
 # way, and that a message carries many. A small pool may fetch more a slot.
-AHEAD_A_SLOT = 3
+AHEAD_A_SLOT = 6
 SMALL_POOL = 16
 
 
@@ -41,6 +41,10 @@ class Slots:
     """Grants that run or wait."""
     pace: float = UNKNOWN_PACE_S
     """Seconds from one slot that comes free to the next when all are busy, a moving average."""
+    crowded_until: float = 0.0
+    """A grant had to wait for a slot a moment before that, by the loop's clock."""
+    _first: list[float] = field(default_factory=list)
+    """The first handlers, which are no pace yet."""
 
     @property
     def ahead(self) -> int:
@@ -61,7 +65,21 @@ class Slots:
 
     def measure(self, seconds: float) -> None:
         """A handler had its slot so long."""
-        self.pace += (max(seconds / self.total, 1e-6) - self.pace) * NEWEST
+        a_slot = max(seconds / self.total, 1e-6)
+        if len(self._first) == REMEMBERED:
+            self.pace += (a_slot - self.pace) / REMEMBERED
+            return
+        self._first.append(a_slot)
+        if len(self._first) == REMEMBERED:
+            self.pace = sum(self._first) / REMEMBERED
+
+    def crowd(self, now: float) -> None:
+        """A grant has to wait."""
+        self.crowded_until = now + AHEAD_S
+
+    def gathers(self, now: float) -> bool:
+        """Whether handlers end one right after the other, so that an outcome soon has company."""
+        return self.granted > 0 and now < self.crowded_until
 
     def slow_down(self) -> None:
         """Handlers take longer than was thought: nothing is fetched ahead until they are seen to be short."""

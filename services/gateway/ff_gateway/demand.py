@@ -26,6 +26,8 @@ from ff_core.lease import Grant
 GATHER_S = 0.005
 #: Part of a demand's slots that is told at once: a quarter.
 GOOD_PART = 4
+#: Grants of one claim, and so of one partition, that tell of a long queue.
+MANY = 32
 #: Claimants among which a batch of grants is shared out.
 CONSIDERED = 64
 #: Time a demand without claimants is kept, at least; twice this at most.
@@ -54,6 +56,10 @@ class Claimant(Protocol):
     @property
     def idle(self) -> int:
         """Slots that run nothing; below zero when it has grants that wait for a slot."""
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether its handlers are so short that it wants a grant to wait for every slot."""
 
     def accept(self, grant: Grant) -> None:
         """Takes a grant; `free` is one less afterwards."""
@@ -225,7 +231,9 @@ def _hand_out(demand: Demand, grants: list[Grant]) -> list[Grant]:
     The claimant with the most idle slots comes first, so nobody fetches ahead while another is idle. While
     most slots are idle it gets one grant, so that the work of few spreads over many. When most run something
     it gets a block, because then every worker has enough to do and the messages are what costs: one grant for
-    each of its idle slots or, when nobody has any, all that it takes.
+    each of its idle slots or, when nobody has any, all that it takes. In a rush, when one claim brings many
+    and all are fast, that is also what a claimant with idle slots gets: they are idle only because handlers are
+    faster than messages, and a grant waits there for a moment at most.
     """
     turns = demand.turns
     heap: list[tuple[int, int, Claimant]] = []
@@ -237,11 +245,13 @@ def _hand_out(demand: Demand, grants: list[Grant]) -> list[Grant]:
             slots += claimant.slots
             heap.append((-claimant.idle, len(heap), claimant))
     heapq.heapify(heap)
-    in_blocks = idle * 2 <= slots
+    is_rush = len(grants) >= MANY and all(claimant.is_fast for _, _, claimant in heap)
+    in_blocks = is_rush or idle * 2 <= slots
     place = 0
     while place < len(grants) and heap:
         _, order, claimant = heapq.heappop(heap)
-        size = min(claimant.idle, claimant.free) if claimant.idle > 0 else claimant.free
+        takes_all = is_rush or claimant.idle <= 0
+        size = claimant.free if takes_all else min(claimant.idle, claimant.free)
         block = grants[place : place + (size if in_blocks else 1)]
         for grant in block:
             claimant.accept(grant)

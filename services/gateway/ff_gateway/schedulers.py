@@ -27,6 +27,11 @@ CONNECTED = Gauge("ff_gateway_schedulers", "Schedulers this gateway has a stream
 
 LONELY_S = 0.1
 
+#: No scheduler waits for the result of a claim that brought all that was asked for, and so many. It goes with
+#: the next demand, which the ends of these grants will bring, or so much later.
+MANY = 32
+GATHER_S = 0.005
+
 CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 50),
@@ -57,6 +62,7 @@ class SchedulerLink:
         self._told: dict[int, int] = {}
         self._outgoing = pb.DispatchRequest()
         self._some = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
 
     def tell(self, demands: list[Demand]) -> None:
         """Queues the limits that changed; those of one turn leave in one message."""
@@ -83,6 +89,9 @@ class SchedulerLink:
     def outgoing(self) -> pb.DispatchRequest:
         """Everything there is to say, once."""
         message, self._outgoing = self._outgoing, pb.DispatchRequest()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         return message
 
     async def run(self) -> None:
@@ -101,6 +110,7 @@ class SchedulerLink:
                         self.take(order)
             finally:
                 writer.cancel()
+                self.outgoing()
                 self._book.disconnect(self)
                 CONNECTED.set(self._book.schedulers)
 
@@ -124,11 +134,14 @@ class SchedulerLink:
             result.granted = len(claimed.grants)
             if claimed.next_score is not None:
                 result.next_score = claimed.next_score
-        self._answer(result)
+        self._answer(result, is_urgent=result.granted < max(asked, MANY))
 
-    def _answer(self, result: pb.ClaimResult) -> None:
+    def _answer(self, result: pb.ClaimResult, *, is_urgent: bool = True) -> None:
         self._outgoing.results.append(result)
-        self._some.set()
+        if is_urgent:
+            self._some.set()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(GATHER_S, self._some.set)
 
     async def _write(self, call: Any) -> None:
         while True:

@@ -88,6 +88,11 @@ class SessionPool:
         """
         return min(self.slots - self.held, self.free)
 
+    @property
+    def is_fast(self) -> bool:
+        """Whether it has credit for twice its slots: what waits there begins within 30 ms (ADR 13)."""
+        return self.held + self.free >= 2 * self.slots
+
     def accept(self, grant: Grant) -> None:
         """Sends a grant to the worker."""
         self.granted += 1

@@ -8,8 +8,9 @@ Order. Among the queues that some demand can serve, the one with the best head g
 priority, then older. Among the demands that can serve it, the one with the fewest capabilities goes
 first, so that a rich worker stays free for what only it can do; then the one with the most free slots.
 
-Spread. A claim serves one partition. A queue that is thin over many partitions is asked in several at
-once; the width doubles when claims come back short and halves when they come back full.
+Spread. A claim serves one partition and takes no more than a batch. A queue that is thin over many
+partitions is asked in several at once; the width doubles when claims come back short and halves when they
+come back full.
 """
 
 from __future__ import annotations
@@ -170,7 +171,7 @@ class Board:
         if not ready:
             return []
         ready.sort(key=queue.heads.__getitem__)
-        width = min(queue.spread, len(ready), demand.free)
+        width = min(max(queue.spread, -(-demand.free // self._batch)), len(ready), demand.free)
         count = min(self._batch, -(-demand.free // width))
         claims = []
         for partition in ready[:width]:

@@ -16,7 +16,7 @@ class SchedulerSettings(ServiceSettings):
     """Address gateways are told; the one listened on when empty. In Kubernetes the pod's."""
     partition_range: str = ""
     """Partitions this scheduler owns, as "0-31,40"; by live membership when empty."""
-    claim_batch: int = Field(64, ge=1, le=1024)
+    claim_batch: int = Field(96, ge=1, le=1024)
     """Most executions one function call claims."""
     ready_sweep_ms: int = Field(5000, ge=100)
     """Safety net: how often queues are looked at although no wake-up came."""

@@ -32,6 +32,10 @@ class Slots:
     def idle(self) -> int:
         return self.free - self._ahead
 
+    @property
+    def is_fast(self) -> bool:
+        return self._ahead >= self.slots
+
     def accept(self, grant: Grant) -> None:
         assert self.free > 0, "granted beyond its slots"
         self.free -= 1
@@ -170,9 +174,31 @@ async def test_many_idle_workers_are_not_taken_for_busy() -> None:
     claimants = [book.offer(2, ahead=16)[1] for _ in range(200)]
     [demand] = book.book.demands
 
-    book.grant(demand, *(b"%d" % number for number in range(64)))
+    for start in (0, 16, 32, 48):
+        book.grant(demand, *(b"%d" % number for number in range(start, start + 16)))
 
     assert max(len(one.leases) for one in claimants) == 1
+
+
+async def test_what_comes_in_a_rush_goes_to_fast_workers_in_blocks_although_they_are_idle() -> None:
+    book = Book()
+    demand, first = book.offer(8, ahead=24)
+    _, second = book.offer(8, ahead=24)
+    grants = [b"%d" % number for number in range(40)]
+
+    book.grant(demand, *grants)
+
+    assert (first.leases, second.leases) == (grants[:32], grants[32:])
+
+
+async def test_a_rush_spreads_over_idle_workers_while_some_are_not_fast() -> None:
+    book = Book()
+    demand, first = book.offer(32, ahead=96)
+    _, second = book.offer(32)
+
+    book.grant(demand, *(b"%d" % number for number in range(40)))
+
+    assert (len(first.leases), len(second.leases)) == (20, 20)
 
 
 async def test_a_claimant_waits_in_line_once() -> None:

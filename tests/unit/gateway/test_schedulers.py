@@ -11,6 +11,7 @@ from ff_core import clock
 from ff_core.backend import EngineBackend
 from ff_core.errors import EngineError, ErrorCode
 from ff_core.lease import Claimed, Grant
+from ff_gateway import schedulers
 from ff_gateway.claims import Claims
 from ff_gateway.demand import Demand, DemandBook, Profile
 from ff_gateway.schedulers import SchedulerLink
@@ -53,6 +54,10 @@ class Slots:
     @property
     def idle(self) -> int:
         return self.free
+
+    @property
+    def is_fast(self) -> bool:
+        return False
 
     def accept(self, grant: Grant) -> None:
         self.free -= 1
@@ -278,3 +283,50 @@ async def test_profiles_that_come_and_go_leave_nothing() -> None:
     assert set(link._told) == {play.demand.demand_id}
     assert set(link._granted) | set(link._claiming) <= {play.demand.demand_id}
     assert not play.book._left | play.book._leaving
+
+
+async def test_the_result_of_a_large_claim_that_was_filled_goes_with_the_next_demand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(schedulers, "GATHER_S", 60)
+    play = Play(Store(has=1000), slots=100)
+    play.said()
+    link = play.links[0]
+    link._some.clear()
+
+    play.order(64)
+    await turns()
+    assert not link._some.is_set()
+
+    play.slots.free += 64
+    play.book.offered(play.demand, play.slots, 64)
+    await turns()
+    assert link._some.is_set()
+
+    said = play.said()
+    assert ([result.granted for result in said.results], len(said.demands)) == ([64], 1)
+
+
+async def test_the_result_of_a_large_claim_waits_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedulers, "GATHER_S", 0)
+    play = Play(Store(has=1000), slots=100)
+    play.said()
+    link = play.links[0]
+    link._some.clear()
+
+    play.order(64)
+
+    await asyncio.wait_for(link._some.wait(), 5)
+    assert len(play.said().results) == 1
+
+
+@pytest.mark.parametrize(("has", "asked"), [(1000, 8), (40, 64)])
+async def test_a_claim_that_was_small_or_came_back_short_is_told_at_once(has: int, asked: int) -> None:
+    play = Play(Store(has=has), slots=100)
+    play.said()
+    play.links[0]._some.clear()
+
+    play.order(asked)
+    await turns()
+
+    assert play.links[0]._some.is_set()

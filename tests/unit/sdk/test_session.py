@@ -645,3 +645,70 @@ def test_a_replaced_session_only_listens(play: Play) -> None:
     assert play.say() is None
     play.answer(b"L")
     assert play.leases.held == {}
+
+
+# Company
+
+
+@pytest.fixture
+def busy() -> Play:
+    """One outcome to tell while a handler runs and, a moment ago, a grant had to wait for its slot."""
+    play = Play()
+    play.greet()
+    play.grant(b"L1", 1)
+    play.grant(b"L2", 2)
+    play.slots[0].crowd(play.now)
+    play.finish(b"L1")
+    return play
+
+
+def test_the_outcome_of_a_short_handler_waits_for_those_beside_it(busy: Play) -> None:
+    assert busy.say() is None
+
+    busy.finish(b"L2")
+
+    assert [outcome.lease for outcome in busy.says().outcomes] == [b"L1", b"L2"]
+
+
+def test_an_outcome_waits_for_company_a_moment_only(busy: Play) -> None:
+    assert busy.say() is None
+    assert busy.session.next_deadline == pytest.approx(busy.now + 0.005)
+
+    busy.now += 0.004
+    assert busy.say() is None
+    busy.now += 0.0011
+
+    assert len(busy.says().outcomes) == 1
+    assert busy.session.next_deadline > busy.now + 1
+
+
+def test_enough_outcomes_wait_for_no_more() -> None:
+    play = Play(200)
+    play.greet()
+    for number in range(1, 201):
+        play.grant(b"L%d" % number, number)
+    play.slots[0].crowd(play.now)
+    for number in range(1, 128):
+        play.finish(b"L%d" % number)
+    assert play.say() is None
+
+    play.finish(b"L128")
+
+    assert len(play.says().outcomes) == 128
+
+
+def test_an_outcome_goes_with_what_cannot_wait(busy: Play) -> None:
+    busy.leases.report_progress(b"L2", 50.0, None)
+
+    request = busy.says()
+
+    assert (len(request.progress), len(request.outcomes)) == (1, 1)
+
+
+def test_nothing_waits_for_company_where_no_grant_had_to_wait_for_a_slot(play: Play) -> None:
+    play.greet()
+    play.grant(b"L1", 1)
+    play.grant(b"L2", 2)
+    play.finish(b"L1")
+
+    assert len(play.says().outcomes) == 1

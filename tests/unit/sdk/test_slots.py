@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
 
 from flowfabric._slots import Slots
@@ -31,8 +29,8 @@ def test_nothing_is_fetched_ahead_while_nothing_is_known_of_the_handlers(total: 
         (8, 0.241, 0),
         (8, 0.090, 2),
         (1, 0.0001, 16),
-        (8, 0.0, 24),
-        (64, 0.0001, 192),
+        (8, 0.0, 48),
+        (64, 0.0001, 384),
         (100, 3.1, 0),
         (100, 1.2, 2),
     ],
@@ -73,9 +71,30 @@ def test_a_few_short_handlers_are_no_pace_yet() -> None:
         slots.measure(0.0001)
         room.append(slots.room)
 
-    assert room[10] == 1
-    assert room[100] == 17
-    assert all(earlier <= later for earlier, later in pairwise(room))
+    assert room[:9] == [1] * 8 + [17]
+    assert set(room[9:]) == {17}
+
+
+def test_the_first_pace_is_that_of_all_handlers_so_far() -> None:
+    slots = Slots(1)
+    slots.measure(0.8)
+    for _ in range(7):
+        slots.measure(0.0001)
+
+    assert slots.room == 1
+
+
+def test_outcomes_gather_for_a_moment_after_a_grant_had_to_wait_while_handlers_run() -> None:
+    slots = Slots(1)
+    slots.granted = 1
+    assert not slots.gathers(10.0)
+
+    slots.crowd(10.0)
+    assert slots.gathers(10.0)
+    assert not slots.gathers(10.1)
+
+    slots.granted = 0
+    assert not slots.gathers(10.0)
 
 
 def test_one_long_handler_ends_the_fetching_ahead() -> None:

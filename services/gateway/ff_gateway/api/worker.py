@@ -248,6 +248,11 @@ class UnaryClaimant:
         """The caller runs nothing of what it waits for."""
         return self.free
 
+    @property
+    def is_fast(self) -> bool:
+        """Nobody knows."""
+        return False
+
     def accept(self, grant: Grant) -> None:
         self.free -= 1
         self.grants.append(grant)
