@@ -51,8 +51,12 @@ class JournalEntry:
     """0 for none."""
     waitpoint: str = ""
     """Public id of the waitpoint that the entry remembers, or ""."""
+    seen: int = 0
+    """Place up to which the handler knew everything when it made the call; 0 for not told."""
     signals: list[StoredSignal] = field(default_factory=list)
     sequence: int = 0
+    end_sequence: int = 0
+    """Place, in the same count, of becoming final; 0 while it is not."""
     started_ms: int = 0
     ended_ms: int = 0
     data_bytes: int = 0

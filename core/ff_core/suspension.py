@@ -42,6 +42,8 @@ class NewWait:
     due_ms: int | None
     """Point in time; at most one of both is set."""
     on_timeout: OnTimeout
+    seen: int | None = None
+    """Of the journal entry; None when not told."""
 
 
 @dataclass(slots=True)
@@ -78,6 +80,7 @@ class SuspendSpec:
                 timeout_ms=each.timeout_ms,
                 due_at=each.due_ms,
                 on_timeout=each.on_timeout,
+                seen=each.seen,
             )
             for each in self.waits
         ]

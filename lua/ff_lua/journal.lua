@@ -3,7 +3,8 @@
 -- `journal` holds a header for each entry key, and in the field without a name the totals "<bytes> <entries> <last
 -- sequence>". `journal_data` holds what is not empty, `steps` the order: "<key> <name>" by sequence. A header is JSON:
 --   k kind, n name, f fingerprint, s state, r runs, u uncertain, due, w id of a waitpoint, e {type, message, category},
---   and by the engine: q sequence, at (first written), end (became final), b bytes of the data
+--   v (what its call had seen: all up to this sequence), and by the engine: q sequence, at (first written), end (became
+--   final), z (sequence of that, when it was written before), b bytes of the data
 -- A write of the hot path splices the engine's fields into the text that Python sent, and leaves the core alone.
 do
   local ENTRY = 4 -- arguments of one entry
@@ -35,8 +36,7 @@ do
   end
 
   -- Adds the engine's fields to a header: a place in the order, times, the size of the data.
-  local function seal(header, sequence, started_at, ended_at, size)
-    local ending = ended_at and ',"end":' .. ended_at or ''
+  local function seal(header, sequence, started_at, ending, size)
     return string.sub(header, 1, -2) .. ',"q":' .. sequence .. ',"at":' .. started_at .. ending .. ',"b":' .. size .. '}'
   end
 
@@ -82,14 +82,19 @@ do
     elseif FINAL[old.s] then
       return nil
     end
-    local sealed = seal(header, old.q, old.at, is_final and now, #data)
+    local ending = ''
+    if is_final then
+      totals.last = totals.last + 1
+      ending = ',"end":' .. now .. ',"z":' .. totals.last
+    end
+    local sealed = seal(header, old.q, old.at, ending, #data)
     totals.bytes = totals.bytes + #sealed + #data - #old_text - old.b
     return { key = key, header = sealed, data = data, had_data = old.b > 0 }
   end
 
   local function addition(key, name, header, data, is_final, now, totals)
     totals.entries, totals.last = totals.entries + 1, totals.last + 1
-    local sealed = seal(header, totals.last, now, is_final and now, #data)
+    local sealed = seal(header, totals.last, now, is_final and ',"end":' .. now or '', #data)
     totals.bytes = totals.bytes + #sealed + #data
     return { key = key, header = sealed, data = data, sequence = totals.last, place = key .. ' ' .. name }
   end

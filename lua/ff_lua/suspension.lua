@@ -86,7 +86,7 @@ do
     local first = wait.waitpoints[1] and ff.waitpoints(x)[wait.waitpoints[1]]
     return wait.entry, {
       k = entry_kind(wait), n = wait.name, s = state, due = wait.due_at,
-      w = first and ff.waitpoint_id(x, first) or nil,
+      w = first and ff.waitpoint_id(x, first) or nil, v = wait.seen,
     }
   end
 
@@ -151,6 +151,8 @@ do
   local function read_wait(wait, names, now, longest_ms)
     if type(wait) ~= 'table' or type(wait.timeout_ms or 0) ~= 'number' then
       return nil, 'timeout: not a number'
+    elseif type(wait.seen or 0) ~= 'number' or not ((wait.seen or 0) >= 0 and (wait.seen or 0) <= 2 ^ 53) then
+      return nil, 'seen: 0 to 2^53'
     end
     local due_at = wait.due_at or (wait.timeout_ms and now + wait.timeout_ms)
     if not is_text(wait.entry or '', 256) or not is_text(wait.name or '', 256) then
@@ -170,7 +172,7 @@ do
     local has_timer = survey(wait.node, names, named)
     return {
       entry = wait.entry or '', name = wait.name or '', node = wait.node, due_at = due_at and math.max(due_at, 1),
-      on_timeout = wait.on_timeout or 'fail', named = named, timer = has_timer or nil,
+      on_timeout = wait.on_timeout or 'fail', named = named, timer = has_timer or nil, seen = wait.seen,
     }
   end
 

@@ -52,13 +52,14 @@ async def test_an_entry_comes_back_as_it_was_written(engine: Engine) -> None:
         uncertain=True,
         failure=StepFailure("Declined", 'no "money"\n\x00 ü', "permanent"),
         due_ms=1_800_000_000_123,
+        seen=5,
     )
 
     assert await record(engine, lease, written, JournalEntry("2", "value", "now", "done")) is None
 
     first, second = await recorded(engine, lease)
     assert (first.started_ms, first.ended_ms) > (0, 0)
-    written.sequence, written.data_bytes = 1, 256
+    written.sequence, written.end_sequence, written.data_bytes = 1, 1, 256
     written.started_ms, written.ended_ms = first.started_ms, first.ended_ms
     assert first == written
     assert (second.kind, second.data, second.sequence) == ("value", b"", 2)
@@ -124,13 +125,14 @@ async def test_a_wait_is_recorded_with_the_signals_that_satisfied_it(engine: Eng
         reason_code="waiting_for_approval",
         requested_by="worker",
         waitpoints=(NewWaitpoint("approval", number=waitpoint.ref.number),),
-        waits=(NewWait("2", "approval", {"op": "signal", "at": "approval"}, 60_000, None, "fail"),),
+        waits=(NewWait("2", "approval", {"op": "signal", "at": "approval"}, 60_000, None, "fail", 7),),
         fingerprint="f",
     )
     [answer] = await engine.backend.lease_finish([Outcome(lease, "suspend", (spec.document(), "k1"))], WORKER)
     assert isinstance(answer, Suspended)
     [waiting] = (await engine.backend.journal_read(execution_id, 0, 1 << 20)).entries
     assert (waiting.state, waiting.waitpoint) == ("waiting", waitpoint.ref.render())
+    assert (waiting.sequence, waiting.end_sequence, waiting.seen) == (1, 0, 7)
 
     await engine.backend.suspension_resume(execution_id, "user:ann", 0, "go on")
 
@@ -142,6 +144,7 @@ async def test_a_wait_is_recorded_with_the_signals_that_satisfied_it(engine: Eng
         b"",
         waitpoint.ref.render(),
     )
+    assert (entry.sequence, entry.end_sequence, entry.seen) == (1, 2, 7)
     assert [(signal.source, signal.payload) for signal in entry.signals] == [("user:ann", b"go on")]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from .harness.journal import entries_of, entry, keys, read, record, record_many, totals
 from .harness.scenario import LEASE_TTL_MS, QUEUE, WORKER, Scenario
-from .harness.waits import OPERATOR, spec, wait
+from .harness.waits import OPERATOR, TIMER, spec, wait
 
 BYTES = bytes(range(256))
 
@@ -70,6 +70,34 @@ def test_what_runs_becomes_final_in_its_place(scenario: Scenario) -> None:
     assert (first.state, first.data, first.header["e"]) == ("failed", b"", failure)
     assert (first.header["q"], first.header["at"], first.header["end"]) == (1, at, at + 300)
     totals(scenario, grant.id)
+
+
+def test_what_becomes_final_later_has_a_place_for_that_too(scenario: Scenario) -> None:
+    grant = scenario.hold()
+    record(scenario, grant.lease, entry("1", state="running"), entry("2", v=1))
+    record(scenario, grant.lease, entry("1", state="running", r=2))
+    record(scenario, grant.lease, entry("1", v=2), entry("3", v=3))
+    record(scenario, grant.lease, entry("1", v=9), entry("4"))
+
+    found, _ = read(scenario, grant.id)
+
+    assert [(each.key, each.header["q"], each.header.get("z"), each.header.get("v")) for each in found] == [
+        ("1", 1, 3, 2),
+        ("2", 2, None, 1),
+        ("3", 4, None, 3),
+        ("4", 5, None, None),
+    ]
+    assert totals(scenario, grant.id)[1:] == (4, 5)
+
+
+def test_a_write_that_is_refused_takes_no_place(scenario: Scenario) -> None:
+    grant = scenario.hold()
+    record(scenario, grant.lease, entry("1", state="running"), entry("2"))
+
+    assert record(scenario, grant.lease, entry("1"), entry("2", "other"))[0] == b"STEP_MISMATCH"
+
+    record(scenario, grant.lease, entry("1"))
+    assert read(scenario, grant.id)[0][0].header["z"] == 3
 
 
 @pytest.mark.parametrize(
@@ -368,6 +396,45 @@ def test_a_wait_cannot_take_the_entry_of_something_else(
         assert reply[1].startswith(b"waits[0].entry: 2 was recorded as ")
         assert scenario.core(grant.id) == before
         assert scenario.complete(grant.lease) == [b"OK", b"completed"]
+
+
+def test_the_end_of_a_wait_comes_before_what_the_next_run_records(scenario: Scenario) -> None:
+    grant = scenario.hold()
+    record(scenario, grant.lease, entry("1", v=0))
+    waits = [
+        wait(OPERATOR, entry="2", name="approval", seen=1),
+        wait(TIMER, entry="3", name="nap", timeout_ms=5),
+    ]
+    assert scenario.finish(grant.lease, "suspend", spec(*waits), "k1")[:2] == [b"OK", b"suspended"]
+    scenario.engine.advance(5)
+    scenario.call("suspension_lapse", 10)
+    again = scenario.reclaim(grant.id)
+    record(scenario, again.lease, entry("4", v=4))
+
+    found, _ = read(scenario, grant.id)
+
+    assert [(each.key, each.header["q"], each.header.get("z"), each.header.get("v")) for each in found] == [
+        ("1", 1, None, 0),
+        ("2", 2, None, 1),
+        ("3", 3, 4, None),
+        ("4", 5, None, 4),
+    ]
+    assert [each.state for each in found] == ["done", "waiting", "done", "done"]
+
+
+def test_a_wait_that_goes_on_says_what_its_last_run_knew(scenario: Scenario) -> None:
+    grant = scenario.hold()
+    asked = wait(OPERATOR, entry="1", name="approval", seen=0)
+    scenario.finish(grant.lease, "suspend", spec(asked, wait(TIMER, entry="2", timeout_ms=5)), "k1")
+    scenario.engine.advance(5)
+    scenario.call("suspension_lapse", 10)
+    again = scenario.reclaim(grant.id)
+
+    assert scenario.finish(again.lease, "suspend", spec(asked | {"seen": 3}), "k1")[0] == b"OK"
+    scenario.call("suspension_resume", grant.id, "user:ann", 0, "go on", "n")
+
+    header = read(scenario, grant.id)[0][0].header
+    assert (header["q"], header["v"], header["z"]) == (1, 3, 4)
 
 
 def test_two_waits_have_two_entries(scenario: Scenario) -> None:

@@ -124,7 +124,11 @@ class Journal(RuleBasedStateMachine):
             (key, kept.name, kept.state, kept.data) for key, kept in self.kept.items()
         ]
         assert keys(self.scenario, self.id) == list(self.kept)
-        assert totals(self.scenario, self.id)[1] == len(self.kept)
+        _, count, last = totals(self.scenario, self.id)
+        assert count == len(self.kept)
+        places = [each.header[place] for each in page for place in "qz" if place in each.header]
+        assert len(set(places)) == len(places)
+        assert max(places, default=0) <= last
 
 
 def test_the_journal_is_what_the_dictionary_says() -> None:

@@ -64,8 +64,9 @@ def entry(message: pb.Entry, field: str, limits: JournalLimits) -> JournalEntry:
         raise invalid(f"{field}.data", "the signals of a wait are recorded by the engine")
     if message.waitpoint_id and WaitpointRef.parse(message.waitpoint_id) is None:
         raise invalid(f"{field}.waitpoint_id", "malformed")
-    if message.runs < 0:
-        raise invalid(f"{field}.runs", f"{message.runs}; 0 or more")
+    for name in ("runs", "seen"):
+        if getattr(message, name) < 0:
+            raise invalid(f"{field}.{name}", f"{getattr(message, name)}; 0 or more")
     return JournalEntry(
         key=names.identifier(message.key, f"{field}.key"),
         kind=_KINDS[message.kind],
@@ -78,6 +79,7 @@ def entry(message: pb.Entry, field: str, limits: JournalLimits) -> JournalEntry:
         failure=_failure(message, field),
         due_ms=point_ms(message.due_time, f"{field}.due_time") if message.HasField("due_time") else 0,
         waitpoint=message.waitpoint_id,
+        seen=message.seen,
     )
 
 
@@ -104,6 +106,8 @@ def add_entries(messages: Messages[pb.Entry], found: Iterable[JournalEntry]) -> 
         message.name = each.name
         message.state = _STATE_NUMBERS[each.state]
         message.sequence = each.sequence
+        message.end_sequence = each.end_sequence
+        message.seen = each.seen
         message.data = each.data
         message.fingerprint = each.fingerprint
         message.runs = each.runs

@@ -151,6 +151,8 @@ def _wait(
         timeout_ms = limits.max_suspension_ms
     if message.on_timeout not in _ON_TIMEOUT:
         raise invalid(f"{field}.on_timeout", f"{message.on_timeout}; a TIMEOUT_BEHAVIOUR")
+    if message.seen < 0:
+        raise invalid(f"{field}.seen", f"{message.seen}; 0 or more")
     return NewWait(
         entry=message.entry and names.identifier(message.entry, f"{field}.entry"),
         name=names.text(message.name, f"{field}.name", 256),
@@ -158,6 +160,7 @@ def _wait(
         timeout_ms=timeout_ms,
         due_ms=due_ms,
         on_timeout=_ON_TIMEOUT[message.on_timeout],
+        seen=message.seen or None,
     )
 
 

@@ -138,6 +138,8 @@ def _header(entry: JournalEntry) -> bytes:
         fields["due"] = entry.due_ms
     if entry.waitpoint:
         fields["w"] = entry.waitpoint
+    if entry.seen:
+        fields["v"] = entry.seen
     if entry.failure:
         failure = entry.failure
         fields["e"] = {"type": failure.type, "message": failure.message, "category": failure.category}
@@ -162,8 +164,10 @@ def _entry(key: str, header: bytes, data: bytes) -> JournalEntry:
         failure=failure and StepFailure(failure["type"], failure["message"], failure["category"]),
         due_ms=int(stored.get("due", 0)),
         waitpoint=stored.get("w", ""),
+        seen=int(stored.get("v", 0)),
         signals=signals,
         sequence=int(stored["q"]),
+        end_sequence=int(stored.get("z", stored["q"])) if stored["s"] in FINAL else 0,
         started_ms=int(stored["at"]),
         ended_ms=int(stored.get("end", 0)),
         data_bytes=int(stored["b"]),

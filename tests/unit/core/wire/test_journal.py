@@ -40,6 +40,9 @@ def test_an_entry_keeps_what_its_holder_says() -> None:
         uncertain=True,
         failure=pb.StepFailure(type="Declined", message="no money", category="permanent"),
         due_time=point(1_700_000_000_123),
+        seen=12,
+        sequence=13,
+        end_sequence=14,
     )
 
     [entry] = journal.entries([message], "entries", LIMITS)
@@ -55,6 +58,7 @@ def test_an_entry_keeps_what_its_holder_says() -> None:
         uncertain=True,
         failure=StepFailure("Declined", "no money", "permanent"),
         due_ms=1_700_000_000_123,
+        seen=12,
     )
 
 
@@ -72,6 +76,7 @@ def test_an_entry_keeps_what_its_holder_says() -> None:
         (step(state=9), "entries[0].state"),
         (step(fingerprint="f" * 65), "entries[0].fingerprint"),
         (step(runs=-1), "entries[0].runs"),
+        (step(seen=-1), "entries[0].seen"),
         (step(kind=pb.ENTRY_KIND_WAIT, data=b"x"), "entries[0].data"),
         (step(waitpoint_id="nonsense"), "entries[0].waitpoint_id"),
         (step(failure=pb.StepFailure(type="E")), "entries[0].failure"),
@@ -109,7 +114,16 @@ def test_the_message_of_a_failure_is_cut_between_characters() -> None:
 def test_an_entry_is_shown_to_a_holder_with_its_signals() -> None:
     signal = StoredSignal(4, "approval", "approved", "approval", "user:alice", "", b"yes", 1_700_000_000_000)
     entry = JournalEntry(
-        "2", "wait", "approval", "done", signals=[signal], sequence=7, waitpoint="w", due_ms=1_700_000_060_000
+        "2",
+        "wait",
+        "approval",
+        "done",
+        signals=[signal],
+        sequence=7,
+        end_sequence=9,
+        seen=6,
+        waitpoint="w",
+        due_ms=1_700_000_060_000,
     )
     grant = Grant()
 
@@ -117,7 +131,8 @@ def test_an_entry_is_shown_to_a_holder_with_its_signals() -> None:
 
     [message] = grant.journal
     assert (message.key, message.kind, message.state) == ("2", pb.ENTRY_KIND_WAIT, pb.ENTRY_STATE_DONE)
-    assert (message.sequence, message.waitpoint_id) == (7, "w")
+    assert (message.sequence, message.end_sequence, message.seen) == (7, 9, 6)
+    assert message.waitpoint_id == "w"
     assert [(shown.number, shown.payload, shown.source) for shown in message.signals] == [
         (4, b"yes", "user:alice")
     ]

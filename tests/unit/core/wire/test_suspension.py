@@ -98,6 +98,7 @@ def test_all_that_is_said_is_kept() -> None:
                     condition=LEAF,
                     timeout=SECOND,
                     on_timeout=pb.TIMEOUT_BEHAVIOUR_ESCALATE,
+                    seen=4,
                 ),
                 pb.Wait(
                     condition=pb.Condition(timer=pb.Timer()),
@@ -116,7 +117,8 @@ def test_all_that_is_said_is_kept() -> None:
         "=a:b", "approval of ä", 1000, "escalate",
     )  # fmt: skip
     assert (second.timeout_ms, second.due_ms, second.on_timeout) == (None, 5000, "resume")
-    assert json.loads(found.document())["waits"][1]["due_at"] == 5000
+    stored = json.loads(found.document())["waits"]
+    assert (stored[0]["seen"], stored[1]["due_at"], "seen" in stored[1]) == (4, 5000, False)
 
 
 def test_equal_requests_have_one_fingerprint() -> None:
@@ -147,6 +149,7 @@ REFUSED = [
     (wait(timeout=Duration(seconds=61)), "waits[1].timeout"),
     (wait(timeout_time=Timestamp(seconds=1 << 60)), "waits[1].timeout_time"),
     (unknown_behaviour(), "waits[1].on_timeout"),
+    (wait(seen=-1), "waits[1].seen"),
     (wait(condition=None), "waits[1].condition"),
     (wait(condition=pb.Condition(timer=pb.Timer())), "waits[1].condition.timer"),
     (

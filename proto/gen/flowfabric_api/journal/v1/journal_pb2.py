@@ -26,21 +26,21 @@ from flowfabric_api.suspension.v1 import suspension_pb2 as flowfabric__api_dot_s
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'flowfabric_api/journal/v1/journal.proto\x12\x15\x66lowfabric.journal.v1\x1a-flowfabric_api/suspension/v1/suspension.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x86\x03\n\x05\x45ntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12.\n\x04kind\x18\x02 \x01(\x0e\x32 .flowfabric.journal.v1.EntryKind\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x30\n\x05state\x18\x04 \x01(\x0e\x32!.flowfabric.journal.v1.EntryState\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\x12\x13\n\x0b\x66ingerprint\x18\x06 \x01(\t\x12\x0c\n\x04runs\x18\x07 \x01(\x05\x12\x11\n\tuncertain\x18\x08 \x01(\x08\x12\x33\n\x07\x66\x61ilure\x18\t \x01(\x0b\x32\".flowfabric.journal.v1.StepFailure\x12\x31\n\x07signals\x18\n \x03(\x0b\x32 .flowfabric.suspension.v1.Signal\x12,\n\x08\x64ue_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cwaitpoint_id\x18\x0c \x01(\t\x12\x10\n\x08sequence\x18\r \x01(\x03\">\n\x0bStepFailure\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x03 \x01(\t\"\xf9\x02\n\x04Step\x12\x0b\n\x03key\x18\x01 \x01(\t\x12.\n\x04kind\x18\x02 \x01(\x0e\x32 .flowfabric.journal.v1.EntryKind\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x30\n\x05state\x18\x04 \x01(\x0e\x32!.flowfabric.journal.v1.EntryState\x12\x0c\n\x04runs\x18\x05 \x01(\x05\x12\x11\n\tuncertain\x18\x06 \x01(\x08\x12\x33\n\x07\x66\x61ilure\x18\x07 \x01(\x0b\x32\".flowfabric.journal.v1.StepFailure\x12.\n\nstart_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64ue_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ndata_bytes\x18\x0b \x01(\x03*\x97\x01\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45NTRY_KIND_STEP\x10\x01\x12\x13\n\x0f\x45NTRY_KIND_WAIT\x10\x02\x12\x14\n\x10\x45NTRY_KIND_SLEEP\x10\x03\x12\x14\n\x10\x45NTRY_KIND_VALUE\x10\x04\x12\x18\n\x14\x45NTRY_KIND_WAITPOINT\x10\x05*\x89\x01\n\nEntryState\x12\x1b\n\x17\x45NTRY_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45NTRY_STATE_RUNNING\x10\x01\x12\x17\n\x13\x45NTRY_STATE_WAITING\x10\x02\x12\x14\n\x10\x45NTRY_STATE_DONE\x10\x03\x12\x16\n\x12\x45NTRY_STATE_FAILED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'flowfabric_api/journal/v1/journal.proto\x12\x15\x66lowfabric.journal.v1\x1a-flowfabric_api/suspension/v1/suspension.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaa\x03\n\x05\x45ntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12.\n\x04kind\x18\x02 \x01(\x0e\x32 .flowfabric.journal.v1.EntryKind\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x30\n\x05state\x18\x04 \x01(\x0e\x32!.flowfabric.journal.v1.EntryState\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\x12\x13\n\x0b\x66ingerprint\x18\x06 \x01(\t\x12\x0c\n\x04runs\x18\x07 \x01(\x05\x12\x11\n\tuncertain\x18\x08 \x01(\x08\x12\x33\n\x07\x66\x61ilure\x18\t \x01(\x0b\x32\".flowfabric.journal.v1.StepFailure\x12\x31\n\x07signals\x18\n \x03(\x0b\x32 .flowfabric.suspension.v1.Signal\x12,\n\x08\x64ue_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cwaitpoint_id\x18\x0c \x01(\t\x12\x10\n\x08sequence\x18\r \x01(\x03\x12\x14\n\x0c\x65nd_sequence\x18\x0e \x01(\x03\x12\x0c\n\x04seen\x18\x0f \x01(\x03\">\n\x0bStepFailure\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x03 \x01(\t\"\xf9\x02\n\x04Step\x12\x0b\n\x03key\x18\x01 \x01(\t\x12.\n\x04kind\x18\x02 \x01(\x0e\x32 .flowfabric.journal.v1.EntryKind\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x30\n\x05state\x18\x04 \x01(\x0e\x32!.flowfabric.journal.v1.EntryState\x12\x0c\n\x04runs\x18\x05 \x01(\x05\x12\x11\n\tuncertain\x18\x06 \x01(\x08\x12\x33\n\x07\x66\x61ilure\x18\x07 \x01(\x0b\x32\".flowfabric.journal.v1.StepFailure\x12.\n\nstart_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64ue_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ndata_bytes\x18\x0b \x01(\x03*\x97\x01\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45NTRY_KIND_STEP\x10\x01\x12\x13\n\x0f\x45NTRY_KIND_WAIT\x10\x02\x12\x14\n\x10\x45NTRY_KIND_SLEEP\x10\x03\x12\x14\n\x10\x45NTRY_KIND_VALUE\x10\x04\x12\x18\n\x14\x45NTRY_KIND_WAITPOINT\x10\x05*\x89\x01\n\nEntryState\x12\x1b\n\x17\x45NTRY_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45NTRY_STATE_RUNNING\x10\x01\x12\x17\n\x13\x45NTRY_STATE_WAITING\x10\x02\x12\x14\n\x10\x45NTRY_STATE_DONE\x10\x03\x12\x16\n\x12\x45NTRY_STATE_FAILED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'flowfabric_api.journal.v1.journal_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENTRYKIND']._serialized_start=984
-  _globals['_ENTRYKIND']._serialized_end=1135
-  _globals['_ENTRYSTATE']._serialized_start=1138
-  _globals['_ENTRYSTATE']._serialized_end=1275
+  _globals['_ENTRYKIND']._serialized_start=1020
+  _globals['_ENTRYKIND']._serialized_end=1171
+  _globals['_ENTRYSTATE']._serialized_start=1174
+  _globals['_ENTRYSTATE']._serialized_end=1311
   _globals['_ENTRY']._serialized_start=147
-  _globals['_ENTRY']._serialized_end=537
-  _globals['_STEPFAILURE']._serialized_start=539
-  _globals['_STEPFAILURE']._serialized_end=601
-  _globals['_STEP']._serialized_start=604
-  _globals['_STEP']._serialized_end=981
+  _globals['_ENTRY']._serialized_end=573
+  _globals['_STEPFAILURE']._serialized_start=575
+  _globals['_STEPFAILURE']._serialized_end=637
+  _globals['_STEP']._serialized_start=640
+  _globals['_STEP']._serialized_end=1017
 # @@protoc_insertion_point(module_scope)

@@ -40,7 +40,7 @@ ENTRY_STATE_DONE: EntryState
 ENTRY_STATE_FAILED: EntryState
 
 class Entry(_message.Message):
-    __slots__ = ("key", "kind", "name", "state", "data", "fingerprint", "runs", "uncertain", "failure", "signals", "due_time", "waitpoint_id", "sequence")
+    __slots__ = ("key", "kind", "name", "state", "data", "fingerprint", "runs", "uncertain", "failure", "signals", "due_time", "waitpoint_id", "sequence", "end_sequence", "seen")
     KEY_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +54,8 @@ class Entry(_message.Message):
     DUE_TIME_FIELD_NUMBER: _ClassVar[int]
     WAITPOINT_ID_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    END_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    SEEN_FIELD_NUMBER: _ClassVar[int]
     key: str
     kind: EntryKind
     name: str
@@ -67,7 +69,9 @@ class Entry(_message.Message):
     due_time: _timestamp_pb2.Timestamp
     waitpoint_id: str
     sequence: int
-    def __init__(self, key: _Optional[str] = ..., kind: _Optional[_Union[EntryKind, str]] = ..., name: _Optional[str] = ..., state: _Optional[_Union[EntryState, str]] = ..., data: _Optional[bytes] = ..., fingerprint: _Optional[str] = ..., runs: _Optional[int] = ..., uncertain: _Optional[bool] = ..., failure: _Optional[_Union[StepFailure, _Mapping]] = ..., signals: _Optional[_Iterable[_Union[_suspension_pb2.Signal, _Mapping]]] = ..., due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waitpoint_id: _Optional[str] = ..., sequence: _Optional[int] = ...) -> None: ...
+    end_sequence: int
+    seen: int
+    def __init__(self, key: _Optional[str] = ..., kind: _Optional[_Union[EntryKind, str]] = ..., name: _Optional[str] = ..., state: _Optional[_Union[EntryState, str]] = ..., data: _Optional[bytes] = ..., fingerprint: _Optional[str] = ..., runs: _Optional[int] = ..., uncertain: _Optional[bool] = ..., failure: _Optional[_Union[StepFailure, _Mapping]] = ..., signals: _Optional[_Iterable[_Union[_suspension_pb2.Signal, _Mapping]]] = ..., due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., waitpoint_id: _Optional[str] = ..., sequence: _Optional[int] = ..., end_sequence: _Optional[int] = ..., seen: _Optional[int] = ...) -> None: ...
 
 class StepFailure(_message.Message):
     __slots__ = ("type", "message", "category")

@@ -153,20 +153,22 @@ class WaitpointSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., use: _Optional[_Union[WaitpointUse, str]] = ..., recipient: _Optional[str] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., waitpoint_id: _Optional[str] = ...) -> None: ...
 
 class Wait(_message.Message):
-    __slots__ = ("entry", "name", "condition", "timeout", "timeout_time", "on_timeout")
+    __slots__ = ("entry", "name", "condition", "timeout", "timeout_time", "on_timeout", "seen")
     ENTRY_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     CONDITION_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_TIME_FIELD_NUMBER: _ClassVar[int]
     ON_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    SEEN_FIELD_NUMBER: _ClassVar[int]
     entry: str
     name: str
     condition: Condition
     timeout: _duration_pb2.Duration
     timeout_time: _timestamp_pb2.Timestamp
     on_timeout: TimeoutBehaviour
-    def __init__(self, entry: _Optional[str] = ..., name: _Optional[str] = ..., condition: _Optional[_Union[Condition, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., timeout_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., on_timeout: _Optional[_Union[TimeoutBehaviour, str]] = ...) -> None: ...
+    seen: int
+    def __init__(self, entry: _Optional[str] = ..., name: _Optional[str] = ..., condition: _Optional[_Union[Condition, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., timeout_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., on_timeout: _Optional[_Union[TimeoutBehaviour, str]] = ..., seen: _Optional[int] = ...) -> None: ...
 
 class SuspendSpec(_message.Message):
     __slots__ = ("reason_code", "waitpoints", "waits")
