@@ -387,7 +387,7 @@ class Attempts:
         if attempt.stop_requested:
             return outcome
         if isinstance(outcome, Completed):
-            durable.check_end()
+            attempt.context.check_end()
         if durable.refusal is not None:
             return outcome_of(durable.refusal)
         if durable.suspension is None:

@@ -43,6 +43,7 @@ class Context(Steps, Waits, Voice):
     """One attempt, as its handler sees it."""
 
     __slots__ = (
+        "_asked_which_run",
         "_cancelled",
         "_grant",
         "_is_cancelled",
@@ -59,6 +60,8 @@ class Context(Steps, Waits, Voice):
         self._loop = loop
         self._thread = threading.get_ident()
         self._is_cancelled = False
+        self._asked_which_run = False
+        """It may do other things in this run than it did in others."""
         self._cancelled: asyncio.Event | None = None
         self.durable: Durable | None = None
         """What its durable calls share, once it has made one; for the worker and for tests."""
@@ -80,6 +83,7 @@ class Context(Steps, Waits, Voice):
     @property
     def resumption(self) -> Resumption | None:
         """Why the execution runs again after a suspension; for handlers that make no use of `wait_for`."""
+        self._asked_which_run = True
         if not self._grant.HasField("resumption"):
             return None
         return _wire.resumption_from(self._grant.resumption)
@@ -92,6 +96,7 @@ class Context(Steps, Waits, Voice):
     @property
     def attempt(self) -> int:
         """Number of this attempt, from 1."""
+        self._asked_which_run = self._asked_which_run or self._grant.attempt > 1
         return self._grant.attempt
 
     @property
@@ -133,6 +138,11 @@ class Context(Steps, Waits, Voice):
         self._is_cancelled = True
         if self._cancelled is not None:
             self._cancelled.set()
+
+    def check_end(self) -> None:
+        """The handler has returned; for the worker and for tests."""
+        if self.durable is not None and not self._asked_which_run:
+            self.durable.check_end()
 
     def step_sync(
         self,

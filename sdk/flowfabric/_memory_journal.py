@@ -111,7 +111,7 @@ class MemoryJournal:
             await asyncio.wait((self._runner,))
             if not self._runner.cancelled() and self._runner.exception() is None:
                 context.durable = context.durable or Durable(grant, self, loop, self._runner)
-                context.durable.check_end()
+                context.check_end()
         finally:
             self._runner.cancel()
             if context.durable is not None:

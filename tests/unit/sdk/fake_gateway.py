@@ -74,7 +74,8 @@ class SessionEnd:
         await self.send(pb.SessionResponse(welcome=welcome))
 
     async def grant(self, lease: bytes, number: int, **fields: Any) -> None:
-        grant = pb.Grant(lease=lease, number=number, execution_id=f"x-{lease.decode()}", attempt=1, **fields)
+        fields = {"execution_id": f"x-{lease.decode()}", "attempt": 1} | fields
+        grant = pb.Grant(lease=lease, number=number, **fields)
         await self.send(pb.SessionResponse(grants=[grant]))
 
     async def until(self, wanted: Callable[[pb.SessionRequest], bool]) -> pb.SessionRequest:

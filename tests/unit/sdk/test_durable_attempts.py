@@ -92,6 +92,21 @@ async def test_steps_of_one_turn_share_a_write(start: Start) -> None:
     assert sum(len(request.journal) for request in session.history) == 1
 
 
+@pytest.mark.parametrize(
+    ("asks", "outcome"), [("nothing", "failed"), ("attempt", "completed"), ("resumption", "completed")]
+)
+async def test_a_handler_that_asks_which_run_it_is_may_return_before_its_steps(
+    start: Start, asks: str, outcome: str
+) -> None:
+    @task
+    async def none(context: Context) -> None:
+        assert asks == "nothing" or getattr(context, asks) in (2, None)
+
+    _, session = await start(none)
+    await session.grant(L, 1, kind="none", attempt=2, journal=[recorded("1", "a", b"1")])
+    assert (await session.outcome()).WhichOneof("result") == outcome
+
+
 async def test_what_a_grant_brings_is_not_done_again(start: Start) -> None:
     ran: list[str] = []
 
