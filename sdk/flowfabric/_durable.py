@@ -19,6 +19,7 @@ from typing import NoReturn, Protocol
 
 from flowfabric._errors import FlowFabricError, LeaseLost, StepMismatch
 from flowfabric._journal import FINAL, Journal
+from flowfabric._knowledge import InOrder, Knowledge
 from flowfabric._outcome import Fail
 from flowfabric._positions import Positions, Runner
 from flowfabric._wire import put_duration, read_seconds
@@ -98,6 +99,8 @@ class Call:
     entry: pb.Entry | None
     uncertain: bool
     """It may have been begun by a worker that vanished."""
+    seen: int
+    """What the handler knew when it made it: all that is recorded up to this place."""
     before: tuple[asyncio.Future[None], ...] = ()
     """Records that were under way when it was made: what it does may tell of them."""
 
@@ -109,7 +112,13 @@ class Call:
     def new_entry(self, state: pb.EntryState, data: bytes = b"") -> pb.Entry:
         """An entry for this call."""
         return pb.Entry(
-            key=self.key, kind=self.kind, name=self.name, state=state, data=data, fingerprint=self.fingerprint
+            key=self.key,
+            kind=self.kind,
+            name=self.name,
+            state=state,
+            data=data,
+            fingerprint=self.fingerprint,
+            seen=self.seen,
         )
 
 
@@ -145,6 +154,7 @@ class Parked:
         if self.due == inf or (recorded is not None and recorded.HasField("due_time")):
             return None
         entry = pb.Entry(key=self.wait.entry, name=self.wait.name, state=pb.ENTRY_STATE_WAITING)
+        entry.seen = self.wait.seen
         entry.kind = pb.ENTRY_KIND_SLEEP if self.is_timer else pb.ENTRY_KIND_WAIT
         entry.due_time.FromNanoseconds(round(self.due * 1e9))
         if recorded is not None:
@@ -198,14 +208,13 @@ class Durable:
         self._named: set[str] = set()
         self._progressed: set[str] = set()
         """Scopes that have done something new."""
-        self._is_told = False
-        """It knows what no run before it knew, or may have heard it in another order."""
-        self._reached: set[str] = set()
-        """Keys of its calls."""
+        self._knowledge = Knowledge(self.journal)
         self._runner = runner
         self._failures: dict[str, tuple[str, pb.Entry]] = {}
         """Failed steps that are not recorded, with their scopes."""
         self._unsettled: set[asyncio.Future[None]] = set()
+        self._in_order = InOrder(loop)
+        """Waitpoints, which every run has to ask for, come to the handler in the same order in every run."""
         self._busy = 0
         self._steps: set[asyncio.Task[object]] = set()
         self._parked: list[Parked] = []
@@ -252,9 +261,10 @@ class Durable:
             position, scope = self._key(name, key), "" if at_root else self._positions.scope()
             fingerprint = ""
         self._record_failures(scope)
-        self._reached.add(position)
+        self._knowledge.make(position)
         entry, before = self.journal.find(position), tuple(self._unsettled)
-        call = Call(position, scope, kind, name, fingerprint, entry, False, before)
+        seen = self._knowledge.seen
+        call = Call(position, scope, kind, name, fingerprint, entry, False, seen, before)
         if call.entry is not None:
             self._compare(call, call.entry)
         call.uncertain = self._is_uncertain(call)
@@ -300,37 +310,20 @@ class Durable:
         raise self.refusal
 
     def find_again(self, entry: pb.Entry) -> None:
-        """Goes on with what an earlier run recorded.
-
-        A task beside the handler's own may have waited for it while the handler went on. Now it is there at
-        once, and what the handler does when it is the first of several is another matter.
-        """
+        """Goes on with what an earlier run recorded."""
         if entry.waitpoint_id and entry.kind in WAITS:
             self._served.add(entry.waitpoint_id)
-        takes_long = entry.kind in WAITS or entry.runs > 1
-        if takes_long and asyncio.current_task(self.loop) is not self._runner:
-            self._is_told = True
+        is_beside = asyncio.current_task(self.loop) is not self._runner
+        self._knowledge.find(entry, is_beside=is_beside)
 
     def check_end(self) -> None:
-        """The handler has returned. Notes a mismatch when it did not come to calls that are recorded.
-
-        Only those of its own task are evidence, and only if all that this run was told had been recorded
-        before them: branches may be dropped for what came later.
-        """
-        if self._is_told or self._failures or self.refusal is not None or self.suspension is not None:
+        """The handler has returned. Notes a mismatch when it had to make other calls first."""
+        if self._failures or self.refusal is not None or self.suspension is not None:
             return
-        places = {entry.key: place for place, entry in enumerate(self.journal.entries)}
-        left = [
-            entry
-            for entry in self.journal.entries
-            if entry.state in FINAL and entry.key.isdigit() and entry.key not in self._reached
-        ]
-        last = max((places[key] for key in self._reached if key in places), default=-1)
-        if left and last < min(places[entry.key] for entry in left):
-            first = min(left, key=lambda entry: int(entry.key))
+        if (entry := self._knowledge.vanished()) is not None:
             self.refusal = StepMismatch(
                 "STEP_MISMATCH",
-                f"the handler returned before step {first.key}, {KINDS.get(first.kind)} {first.name!r}, "
+                f"the handler returned before step {entry.key}, {KINDS.get(entry.kind)} {entry.name!r}, "
                 "which was recorded; to end it there, replay the execution without its journal",
             )
 
@@ -345,8 +338,16 @@ class Durable:
     def record(self, call: Call, entry: pb.Entry) -> None:
         """Records what came of a call. Whatever is seen outside of the handler has to wait for `settle`."""
         self._progressed.add(call.scope)
-        self._is_told = True
+        self._knowledge.is_new = True
         self._record(entry)
+
+    async def keep(self, call: Call, entry: pb.Entry) -> None:
+        """Records what came of a step, which the handler learns when that is durable: what it has seen must
+        not come out otherwise in its next run."""
+        self.record(call, entry)
+        place = self._knowledge.hide()
+        await self.settle()
+        self._knowledge.reveal(place)  # not to a handler that was cancelled meanwhile
 
     def _record(self, entry: pb.Entry) -> None:
         self._check_size(entry)
@@ -396,7 +397,7 @@ class Durable:
     ) -> suspension_pb.Waitpoint:
         """Makes a waitpoint, or gives the one that was made for the same entry."""
         request = suspension_pb.CreateWaitpointRequest(lease=self._lease, spec=spec, entry=entry)
-        return await self.host.create_waitpoint(request)
+        return await self._in_order.tell(self.host.create_waitpoint(request))
 
     # Working and waiting
 
@@ -407,7 +408,7 @@ class Durable:
         try:
             yield
         except asyncio.CancelledError:
-            self._is_told = True  # by a clock of the handler's own, or by another task
+            self._knowledge.is_new = True  # a clock of the handler's own, or another task, said so
             raise
         finally:
             self._busy -= 1
@@ -420,7 +421,7 @@ class Durable:
         task = asyncio.current_task(self.loop)
         assert task is not None
         self._steps.add(task)
-        self._is_told = True
+        self._knowledge.is_new = True
         token = IN_STEP.set(name)
         try:
             yield

@@ -53,6 +53,8 @@ class Journal:
         """`notify` is told when there is something to send now."""
         self.lease = lease
         self._entries = {entry.key: entry for entry in entries}
+        self.last = max((max(e.sequence, e.end_sequence) for e in self._entries.values()), default=0)
+        """Last place in the engine's count of first writings and ends, own ones included."""
         self._notify = notify
         self._loop = asyncio.get_running_loop()
         self._unsent: deque[Write] = deque()
@@ -75,6 +77,9 @@ class Journal:
         if self._error is not None:
             future.set_exception(self._error)
             return future
+        before = self._entries.get(entry.key)
+        if before is None or (entry.state in FINAL and before.state not in FINAL):
+            self.last += 1
         self._entries[entry.key] = entry
         size = entry.ByteSize()
         if not self._unsent or not self._fits(self._unsent[-1], entry, size):

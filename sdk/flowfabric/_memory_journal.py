@@ -15,7 +15,7 @@ from flowfabric._durable import Durable
 from flowfabric._errors import LeaseLost
 from flowfabric._execution import Step
 from flowfabric._frame import Frame
-from flowfabric._journal import Journal
+from flowfabric._journal import FINAL, Journal
 from flowfabric._outcome import Failed, outcome_of
 from flowfabric._task import Task
 from flowfabric_api.journal.v1 import journal_pb2 as pb
@@ -60,6 +60,8 @@ class MemoryJournal:
         self._task = task
         self._input = _codec.encode(input)
         self._entries: dict[str, pb.Entry] = {}
+        self._places = 0
+        """First writings and ends of entries so far."""
         self._suspended: suspension_pb.SuspendSpec | None = None
         self._runs = 0
         self._signals = 0
@@ -148,8 +150,10 @@ class MemoryJournal:
     def _open(self, wait: str) -> pb.Entry:
         for entry in self._entries.values():
             if entry.name == wait and entry.state == pb.ENTRY_STATE_WAITING:
-                entry.state = pb.ENTRY_STATE_DONE
-                return entry
+                done = pb.Entry()
+                done.CopyFrom(entry)
+                done.state = pb.ENTRY_STATE_DONE
+                return self._keep(done)
         raise LookupError(f"nothing waits for {wait!r}")
 
     def _judge(self, runner: asyncio.Task[Any], context: Context) -> Run:
@@ -177,16 +181,31 @@ class MemoryJournal:
     def _suspend(self, spec: suspension_pb.SuspendSpec) -> None:
         for wait in spec.waits:
             is_sleep = wait.condition.WhichOneof("kind") == "timer"
-            entry = self._entries[wait.entry] = pb.Entry(
+            entry = pb.Entry(
                 key=wait.entry,
                 kind=pb.ENTRY_KIND_SLEEP if is_sleep else pb.ENTRY_KIND_WAIT,
                 name=wait.name,
                 state=pb.ENTRY_STATE_WAITING,
+                seen=wait.seen,
             )
             if wait.HasField("timeout"):
                 entry.due_time.FromDatetime(datetime.now(UTC) + wait.timeout.ToTimedelta())
             elif wait.HasField("timeout_time"):
                 entry.due_time.CopyFrom(wait.timeout_time)
+            self._keep(entry)
+
+    def _keep(self, entry: pb.Entry) -> pb.Entry:
+        """Writes an entry and counts its places, as the engine does."""
+        before = self._entries.get(entry.key)
+        if before is not None and before.state in FINAL:
+            return before
+        is_final = entry.state in FINAL
+        if before is None or is_final:
+            self._places += 1
+        entry.sequence = self._places if before is None else before.sequence
+        entry.end_sequence = self._places if is_final else 0
+        self._entries[entry.key] = entry
+        return entry
 
     async def _call(self, context: Context) -> Any:
         handler, function = self._task.handler, self._task.function
@@ -242,7 +261,7 @@ class MemoryJournal:
                 self._left = None if self._left is None else self._left - 1
                 kept = pb.Entry()
                 kept.CopyFrom(entry)
-                self._entries[entry.key] = kept
+                self._keep(kept)
             journal.acknowledge(write.number)
 
 

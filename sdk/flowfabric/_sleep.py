@@ -37,7 +37,7 @@ async def sleep_on(durable: Durable, entry: pb.Entry) -> None:
 
 async def sleep_long(durable: Durable, call: Call, seconds: float, until: datetime | None = None) -> None:
     """Sleeps by suspending, or through when the handler has other things to do for so long."""
-    wait = suspension_pb.Wait(entry=call.key, name=call.name)
+    wait = suspension_pb.Wait(entry=call.key, name=call.name, seen=call.seen)
     wait.condition.timer.SetInParent()
     if call.entry is not None and call.entry.HasField("due_time"):
         wait.timeout_time.CopyFrom(call.entry.due_time)

@@ -186,6 +186,7 @@ class Steps:
 async def make_value(durable: Durable, call: Call, make: Callable[[], R], as_type: type[R]) -> R:
     """A value that is made once."""
     if (entry := call.final) is not None:
+        durable.find_again(entry)
         return _codec.decode(entry.data, as_type)
     value = make()
     durable.record(call, call.new_entry(pb.ENTRY_STATE_DONE, _codec.encode(value)))
@@ -223,8 +224,7 @@ async def run_step(durable: Durable, call: Call, work: Work) -> Any:
             logger.warning("step_failed name=%s key=%s run=%s", call.name, call.key, runs, exc_info=error)
             if runs >= work.retry.max_attempts or not work.retry.takes(error):
                 failed = failed_entry(call, runs, error)
-                durable.record(call, failed)
-                await durable.settle()
+                await durable.keep(call, failed)
                 break
             seconds = work.retry.pause(runs)
             if seconds <= durable.host.short_wait or not work.may_suspend:
@@ -266,8 +266,7 @@ async def try_once(durable: Durable, call: Call, work: Work, as_type: Any, runs:
     data = encoded(call, value, as_type)
     entry = call.new_entry(pb.ENTRY_STATE_DONE, data)
     entry.runs, entry.uncertain = runs, call.uncertain
-    durable.record(call, entry)
-    await durable.settle()  # what the handler has seen must not come out otherwise in its next run
+    await durable.keep(call, entry)
     return data
 
 
@@ -285,7 +284,8 @@ async def invoke(durable: Durable, work: Work) -> Any:
 async def sleep_out(durable: Durable, call: Call, runs: int, seconds: float) -> None:
     """Waits between two tries; an earlier suspension for the same pause goes on."""
     key = f"{call.key}~{runs}"
-    pause = Call(key, call.scope, pb.ENTRY_KIND_SLEEP, call.name, "", durable.journal.find(key), False)
+    entry = durable.journal.find(key)
+    pause = Call(key, call.scope, pb.ENTRY_KIND_SLEEP, call.name, "", entry, False, call.seen)
     await sleep_long(durable, pause, seconds)
 
 

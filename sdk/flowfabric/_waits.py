@@ -102,7 +102,9 @@ class Waits:
                 durable.waitpoints[name] = waitpoint.waitpoint_id
             elif call.final is None:
                 raise Fail(f"waitpoint {name!r} is used up; make another one", type="waitpoint_used_up")
-        wait = suspension_pb.Wait(entry=call.key, name=name, on_timeout=BEHAVIOURS[on_timeout])
+        wait = suspension_pb.Wait(
+            entry=call.key, name=name, on_timeout=BEHAVIOURS[on_timeout], seen=call.seen
+        )
         if timeout is not None:
             _wire.put_duration(wait.timeout, checked(timeout))
         waiting = wait_for(durable, call, wait, condition or signal(), reason)
@@ -195,6 +197,8 @@ async def make_waitpoint(durable: Durable, call: Call, spec: suspension_pb.Waitp
         entry = call.new_entry(pb.ENTRY_STATE_DONE)
         entry.waitpoint_id = made.waitpoint_id
         durable.record(call, entry)
+    else:
+        durable.find_again(call.final)
     if made.state != CLOSED:
         durable.waitpoints[call.name] = made.waitpoint_id
     return _wire.waitpoint_from(made)
