@@ -232,8 +232,8 @@ def _hand_out(demand: Demand, grants: list[Grant]) -> list[Grant]:
     most slots are idle it gets one grant, so that the work of few spreads over many. When most run something
     it gets a block, because then every worker has enough to do and the messages are what costs: one grant for
     each of its idle slots or, when nobody has any, all that it takes. In a rush, when one claim brings many
-    and all are fast, that is also what a claimant with idle slots gets: they are idle only because handlers are
-    faster than messages, and a grant waits there for a moment at most.
+    and all are fast, that is also what a claimant with idle slots gets: they are idle only because handlers
+    are faster than messages, and a grant waits there for a moment at most.
     """
     turns = demand.turns
     heap: list[tuple[int, int, Claimant]] = []
