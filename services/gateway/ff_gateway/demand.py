@@ -26,6 +26,8 @@ from ff_core.lease import Grant
 GATHER_S = 0.005
 #: Part of a demand's slots that is told at once: a quarter.
 GOOD_PART = 4
+#: Slots that make a good claim, where claimants are fast.
+GOOD_CLAIM = 64
 #: Grants of one claim, and so of one partition, that tell of a long queue.
 MANY = 32
 #: Claimants among which a batch of grants is shared out.
@@ -88,8 +90,13 @@ class Demand:
 
     @property
     def is_urgent(self) -> bool:
-        """Whether so much came free that schedulers should hear of it now."""
-        return self.untold * GOOD_PART >= self.slots
+        """Whether so much came free that schedulers should hear of it now.
+
+        Claimants that are all fast have grants to go on with, so that larger claims are worth the wait.
+        """
+        if self.untold * GOOD_PART < self.slots:
+            return False
+        return self.untold >= GOOD_CLAIM or not all(claimant.is_fast for claimant in self.claimants)
 
 
 class DemandLink(Protocol):
@@ -226,41 +233,63 @@ class DemandBook:
 
 
 def _hand_out(demand: Demand, grants: list[Grant]) -> list[Grant]:
-    """Gives each grant to a claimant with a free slot; returns those without one.
-
-    The claimant with the most idle slots comes first, so nobody fetches ahead while another is idle. While
-    most slots are idle it gets one grant, so that the work of few spreads over many. When most run something
-    it gets a block, because then every worker has enough to do and the messages are what costs: one grant for
-    each of its idle slots or, when nobody has any, all that it takes. In a rush, when one claim brings many
-    and all are fast, that is also what a claimant with idle slots gets: they are idle only because handlers
-    are faster than messages, and a grant waits there for a moment at most.
-    """
+    """Gives each grant to a claimant with a free slot; returns those without one."""
     turns = demand.turns
-    heap: list[tuple[int, int, Claimant]] = []
-    idle = slots = 0
-    while turns and len(heap) < CONSIDERED:
+    claimants: list[Claimant] = []
+    while turns and len(claimants) < CONSIDERED:
         claimant, _ = turns.popitem(last=False)
         if claimant.free > 0:
-            idle += max(claimant.idle, 0)
-            slots += claimant.slots
-            heap.append((-claimant.idle, len(heap), claimant))
-    heapq.heapify(heap)
-    is_rush = len(grants) >= MANY and all(claimant.is_fast for _, _, claimant in heap)
-    in_blocks = is_rush or idle * 2 <= slots
-    place = 0
-    while place < len(grants) and heap:
-        _, order, claimant = heapq.heappop(heap)
-        takes_all = is_rush or claimant.idle <= 0
-        size = claimant.free if takes_all else min(claimant.idle, claimant.free)
-        block = grants[place : place + (size if in_blocks else 1)]
-        for grant in block:
-            claimant.accept(grant)
-        demand.free -= len(block)
-        place += len(block)
+            claimants.append(claimant)
+    is_rush = len(grants) >= MANY and all(claimant.is_fast for claimant in claimants)
+    given = _give_in_a_rush(claimants, grants) if is_rush else _give_in_turn(claimants, grants)
+    demand.free -= given
+    for claimant in claimants:
         if claimant.free > 0:
-            heapq.heappush(heap, (-claimant.idle, order, claimant))
-    for _, _, claimant in sorted(heap, key=lambda entry: entry[1]):
-        turns[claimant] = None
-    rest = grants[place:]
+            turns[claimant] = None
+    rest = grants[given:]
     # More claimants may wait behind those considered; without any, this is surplus.
     return _hand_out(demand, rest) if rest and turns else rest
+
+
+def _give_in_turn(claimants: list[Claimant], grants: list[Grant]) -> int:
+    """Gives grants to whoever has the most idle slots, so nobody fetches ahead while another is idle.
+
+    While most slots are idle each turn is one grant, so that the work of few spreads over many. When most run
+    something it is a block, because then every worker has enough to do and the messages are what costs: one
+    grant for each of its idle slots or, when nobody has any, all that it takes.
+    """
+    in_blocks = 2 * sum(max(one.idle, 0) for one in claimants) <= sum(one.slots for one in claimants)
+    heap = [(-claimant.idle, order, claimant) for order, claimant in enumerate(claimants)]
+    heapq.heapify(heap)
+    given = 0
+    while given < len(grants) and heap:
+        _, order, claimant = heapq.heappop(heap)
+        size = min(claimant.idle, claimant.free) if claimant.idle > 0 else claimant.free
+        given += _give(claimant, grants[given : given + (size if in_blocks else 1)])
+        if claimant.free > 0:
+            heapq.heappush(heap, (-claimant.idle, order, claimant))
+    return given
+
+
+def _give_in_a_rush(claimants: list[Claimant], grants: list[Grant]) -> int:
+    """Gives grants in as few messages as can be: the queue is long and all handlers are short.
+
+    Slots are idle only because handlers are faster than messages, and a grant waits in front of them for a
+    moment at most. All go to the claimant that they fill up most; when there is none that takes them all, to
+    those with the most room. So what one cannot keep up with flows over to the next.
+    """
+
+    def fit(claimant: Claimant) -> tuple[bool, int]:
+        takes_all = claimant.free >= len(grants)
+        return not takes_all, claimant.free if takes_all else -claimant.free
+
+    given = 0
+    for claimant in sorted(claimants, key=fit):
+        given += _give(claimant, grants[given : given + claimant.free])
+    return given
+
+
+def _give(claimant: Claimant, grants: list[Grant]) -> int:
+    for grant in grants:
+        claimant.accept(grant)
+    return len(grants)

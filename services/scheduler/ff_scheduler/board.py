@@ -171,7 +171,7 @@ class Board:
         if not ready:
             return []
         ready.sort(key=queue.heads.__getitem__)
-        width = min(max(queue.spread, -(-demand.free // self._batch)), len(ready), demand.free)
+        width = min(max(queue.spread, demand.free // self._batch), len(ready), demand.free)
         count = min(self._batch, -(-demand.free // width))
         claims = []
         for partition in ready[:width]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from itertools import count
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
@@ -189,6 +190,29 @@ async def test_what_comes_in_a_rush_goes_to_fast_workers_in_blocks_although_they
     book.grant(demand, *grants)
 
     assert (first.leases, second.leases) == (grants[:32], grants[32:])
+
+
+@pytest.mark.parametrize(("ahead", "freed", "is_urgent"), [(24, 63, False), (24, 64, True), (7, 2, True)])
+async def test_fast_workers_tell_of_their_slots_when_there_is_a_good_claim(
+    ahead: int, freed: int, is_urgent: bool
+) -> None:
+    book = Book()
+    demand, _ = book.offer(8, ahead=ahead)
+
+    demand.untold = freed
+
+    assert demand.is_urgent is is_urgent
+
+
+async def test_in_a_rush_a_worker_is_filled_up_before_the_next_gets_any() -> None:
+    book = Book()
+    demand, roomy = book.offer(8, ahead=92)
+    _, small = book.offer(8, ahead=24)
+    _, fitting = book.offer(8, ahead=42)
+
+    book.grant(demand, *(b"%d" % number for number in range(40)))
+
+    assert [len(one.leases) for one in (roomy, small, fitting)] == [0, 0, 40]
 
 
 async def test_a_rush_spreads_over_idle_workers_while_some_are_not_fast() -> None:

@@ -55,9 +55,7 @@ class Slots:
     def idle(self) -> int:
         return self.free
 
-    @property
-    def is_fast(self) -> bool:
-        return False
+    is_fast = False
 
     def accept(self, grant: Grant) -> None:
         self.free -= 1

@@ -279,16 +279,16 @@ def test_a_claim_is_never_larger_than_the_batch() -> None:
     assert {count for _, _, count in plan(subject)} == {BATCH}
 
 
-def test_demand_beyond_a_batch_is_claimed_in_even_parts_at_once() -> None:
-    subject = board(demand(2 * BATCH + 1))
+def test_demand_beyond_a_batch_is_claimed_in_full_batches_at_once() -> None:
+    wants = demand(3 * BATCH + 1)
+    subject = board(wants)
     for partition in range(9):
         subject.mark_ready(partition, PLAIN, float(partition))
     subject._queues[PLAIN].spread = 1
 
     counts = [count for _, _, count in plan(subject)]
 
-    assert (len(counts), sum(counts)) == (3, 2 * BATCH + 1)
-    assert max(counts) - min(counts) <= 2
+    assert (counts, wants.free) == ([BATCH] * 3, 1)
 
 
 def test_full_claims_narrow_and_short_ones_widen_the_spread() -> None:
