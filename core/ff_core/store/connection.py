@@ -28,10 +28,12 @@ from typing import Any, cast
 import hiredis
 import structlog
 from prometheus_client import Counter as Metric
+from prometheus_client import Gauge
 from redis.crc import key_slot
 
 log = structlog.get_logger()
 
+BACKLOG = Gauge("ff_store_backlog_calls", "Calls that wait until Valkey has done what is under way")
 SILENT = Metric("ff_store_silent_total", "Connections to Valkey given up because nothing came back")
 
 #: Looks within the timeout of a connection; it is given up at the next.
@@ -220,6 +222,7 @@ class Connection:
             return future
         if self._backlog or not self._has_room(items):
             self._backlog.append((future, items, command))
+            BACKLOG.inc()
         else:
             self._send(future, items, command)
         return future
@@ -266,12 +269,14 @@ class Connection:
         self._items -= items
         while self._backlog and self._has_room(self._backlog[0][1]):
             self._send(*self._backlog.popleft())
+            BACKLOG.dec()
         if not future.done():  # its caller was cancelled; the reply is read all the same
             future.set_result(reply)
 
     def _on_lost(self, error: Exception | None) -> None:
         self.is_open = False
         lost = [future for future, _ in self._waiting] + [future for future, *_ in self._backlog]
+        BACKLOG.dec(len(self._backlog))
         self._waiting.clear()
         self._backlog.clear()
         for future in lost:

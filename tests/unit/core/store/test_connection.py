@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 import uvloop
+from prometheus_client import REGISTRY
 
 from ff_core.store import connection
 from ff_core.store.connection import LOOKS, Connection, ConnectionLost, Endpoint, Subscription
@@ -164,6 +165,10 @@ async def test_a_peer_that_swallows_everything_is_given_up() -> None:
             await Connection.open(replace(swallowing, password="secret"))
 
 
+def backlog() -> float | None:
+    return REGISTRY.get_sample_value("ff_store_backlog_calls")
+
+
 def calls_sent(transport: Transport) -> int:
     """How many commands have been written, by their first lines."""
     return transport.written.count(b"*2\r\n")
@@ -225,8 +230,11 @@ async def test_calls_that_wait_for_their_turn_fail_with_the_connection(
     sent = [opened.call("GET", key, items=10_000) for key in "ab"]
     await asyncio.sleep(0)
 
+    assert backlog() == 1
+
     transport.abort()
 
     for future in sent:
         with pytest.raises(ConnectionLost):
             await future
+    assert backlog() == 0
