@@ -68,7 +68,9 @@ class Knowledge:
 
     def _is_missed(self, key: str) -> bool:
         # The pause between two tries of a step, 3~1, is not called again once the step is done.
-        return key not in self._called and key.rpartition("~")[0] not in self._called
+        step, _, run = key.rpartition("~")
+        is_pause = run.isdigit() and step in self._called
+        return key not in self._called and not is_pause
 
     def _was_known(self, missed: Iterable[pb.Entry], vanished: Iterable[pb.Entry]) -> bool:
         """Whether all that this run was told was known when the calls were made."""
@@ -78,8 +80,10 @@ class Knowledge:
         # Anything else may have come in the middle of that run, when the handler had gone on without it.
         # So it must have been there before the first call that was made then and not now, of whatever task.
         first = min(each.seen for each in missed)
+        # An end of 0 is one that the engine could not tell.
         return all(
-            each.end_sequence <= (last if each.kind == pb.ENTRY_KIND_WAIT else first) and not goes_on(each)
+            0 < each.end_sequence <= (last if each.kind == pb.ENTRY_KIND_WAIT else first)
+            and not goes_on(each)
             for each in self._beside
         )
 

@@ -346,6 +346,7 @@ class Session:
             outcome = unsent[lease]
             size += outcome.size() + len(lease)
             if (request.outcomes or request.journal) and size > MESSAGE_BYTES:
+                self._gather_until = 0.0  # the rest has waited
                 break
             outcome.put(request.outcomes.add(lease=lease))
             del unsent[lease]

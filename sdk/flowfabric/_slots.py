@@ -19,7 +19,11 @@ PATIENCE_S = 0.100
 # The pace while nothing is known of the handlers: too slow for anything to be fetched ahead.
 UNKNOWN_PACE_S = 1.0
 
-# Handlers that the pace is an average of; the last counts for one of them.
+# Pace of handlers that is worth waiting for the next.
+COMPANY_S = 0.002
+
+# Handlers that the pace is an average of; the last counts for one of them. The first pace is that of as many
+# as there are slots, or the shortest that ran side by side would speak for all.
 REMEMBERED = 8
 
 # How many may wait for each slot: enough that the next are here while the outcomes of the last are on their
@@ -44,7 +48,7 @@ class Slots:
     crowded_until: float = 0.0
     """A grant had to wait for a slot a moment before that, by the loop's clock."""
     _first: list[float] = field(default_factory=list)
-    """The first handlers, which are no pace yet."""
+    """Of the first handlers, which are no pace yet."""
 
     @property
     def ahead(self) -> int:
@@ -65,13 +69,13 @@ class Slots:
 
     def measure(self, seconds: float) -> None:
         """A handler had its slot so long."""
-        a_slot = max(seconds / self.total, 1e-6)
-        if len(self._first) == REMEMBERED:
+        a_slot, first = max(seconds / self.total, 1e-6), max(self.total, REMEMBERED)
+        if len(self._first) == first:
             self.pace += (a_slot - self.pace) / REMEMBERED
             return
         self._first.append(a_slot)
-        if len(self._first) == REMEMBERED:
-            self.pace = sum(self._first) / REMEMBERED
+        if len(self._first) == first:
+            self.pace = sum(self._first) / first
 
     def crowd(self, now: float) -> None:
         """A grant has to wait."""
@@ -79,7 +83,7 @@ class Slots:
 
     def gathers(self, now: float) -> bool:
         """Whether handlers end one right after the other, so that an outcome soon has company."""
-        return self.granted > 0 and now < self.crowded_until
+        return self.granted > 0 and self.pace <= COMPANY_S and now < self.crowded_until
 
     def slow_down(self) -> None:
         """Handlers take longer than was thought: nothing is fetched ahead until they are seen to be short."""

@@ -187,7 +187,7 @@ class Connection:
     def __init__(self, timeout_s: float) -> None:
         self._waiting: deque[tuple[asyncio.Future[Reply], int]] = deque()
         """Sent and not answered, each with its items."""
-        self._backlog: deque[tuple[asyncio.Future[Reply], int, tuple[Argument, ...]]] = deque()
+        self._backlog: deque[tuple[asyncio.Future[Reply], int, bytes]] = deque()
         self._items = 0
         """Under way."""
         self._loop = asyncio.get_running_loop()
@@ -220,20 +220,21 @@ class Connection:
         if not self.is_open:
             future.set_exception(ConnectionLost("not connected"))
             return future
+        packed = _pack(command)
         if self._backlog or not self._has_room(items):
-            self._backlog.append((future, items, command))
+            self._backlog.append((future, items, packed))
             BACKLOG.inc()
         else:
-            self._send(future, items, command)
+            self._send(future, items, packed)
         return future
 
     def _has_room(self, items: int) -> bool:
         return len(self._waiting) < WINDOW_CALLS or self._items + items <= WINDOW_ITEMS
 
-    def _send(self, future: asyncio.Future[Reply], items: int, command: tuple[Argument, ...]) -> None:
+    def _send(self, future: asyncio.Future[Reply], items: int, packed: bytes) -> None:
         self._waiting.append((future, items))
         self._items += items
-        self._socket.send(_pack(command))
+        self._socket.send(packed)
 
     def replicas_after(self, witness: str, replicas: int, timeout_ms: int) -> asyncio.Future[Reply]:
         """How many replicas have what was sent so far, asked once they are `replicas` or the time is over.
@@ -268,8 +269,10 @@ class Connection:
         future, items = self._waiting.popleft()
         self._items -= items
         while self._backlog and self._has_room(self._backlog[0][1]):
-            self._send(*self._backlog.popleft())
+            waiting = self._backlog.popleft()
             BACKLOG.dec()
+            if not waiting[0].done():  # its caller was cancelled before its turn
+                self._send(*waiting)
         if not future.done():  # its caller was cancelled; the reply is read all the same
             future.set_result(reply)
 

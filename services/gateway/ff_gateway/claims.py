@@ -33,10 +33,23 @@ class Claims:
         self._offer_ttl_ms = offer_ttl_ms
         self._under_way: set[asyncio.Task[None]] = set()
 
-    def start(self, demand: Demand, partition: int, queue: str, count: int, settle: Settle) -> None:
-        """Claims up to `count` executions for a demand, books its slots meanwhile, and settles."""
+    def start(
+        self,
+        demand: Demand,
+        partition: int,
+        queue: str,
+        count: int,
+        settle: Settle,
+        *,
+        has_more: bool = False,
+    ) -> None:
+        """Claims up to `count` executions for a demand, books its slots meanwhile, and settles.
+
+        `has_more` says that more of the queue waits in other partitions.
+        """
         demand.claiming += count
-        task = asyncio.get_running_loop().create_task(self._claim(demand, partition, queue, count, settle))
+        claim = self._claim(demand, partition, queue, count, settle, has_more=has_more)
+        task = asyncio.get_running_loop().create_task(claim)
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
@@ -44,13 +57,16 @@ class Claims:
         """Waits for the claims under way."""
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
-    async def _claim(self, demand: Demand, partition: int, queue: str, count: int, settle: Settle) -> None:
+    async def _claim(
+        self, demand: Demand, partition: int, queue: str, count: int, settle: Settle, *, has_more: bool
+    ) -> None:
         claimed: Claimed | None = None
         started = clock.monotonic()
         try:
             claimed = await self._backend.execution_claim(
-                partition, queue, count, self._offer_ttl_ms, self._gateway_id
+                partition, queue, count, self._offer_ttl_ms, self._gateway_id, expected=2 * demand.brought
             )
+            demand.brought = max(1, len(claimed.grants))
         except EngineError as error:
             log.warning("claim_failed", code=error.code.name, detail=error.detail, partition=partition)
         finally:
@@ -61,5 +77,6 @@ class Claims:
                 self._book.give_back([grant.lease for grant in claimed.grants])
                 claimed = None
             if claimed is not None and claimed.grants:
-                self._book.hand_out(demand, claimed.grants)
+                has_more = has_more or claimed.next_score is not None
+                self._book.hand_out(demand, claimed.grants, has_more=has_more)
             settle(claimed)

@@ -4,8 +4,9 @@ Claimants (pools of sessions, unary Claim calls) of the same profile form one de
 is told the whole free demand; no claim is made for more slots than are free when its order arrives.
 
 Batching. Messages are the cost, so a demand is told at once only when a good part of its slots came
-free (an idle worker's always do); the slots of a busy one that come free one by one are told together,
-GATHER_S later at most. Without this, batches that once broke into small ones never grow again.
+free (an idle worker's do, unless it is fast and has grants to go on with); the slots of a busy one that
+come free one by one are told together, GATHER_S later at most. Without this, batches that once broke into
+small ones never grow again.
 
 Forgetting. A demand that nobody has part in, and no claim is under way for, is forgotten LINGER_S later, so
 that a worker that reconnects finds it as it was. Its id is never used again: orders may be on their way.
@@ -28,8 +29,8 @@ GATHER_S = 0.005
 GOOD_PART = 4
 #: Slots that make a good claim, where claimants are fast.
 GOOD_CLAIM = 64
-#: Grants of one claim, and so of one partition, that tell of a long queue.
-MANY = 32
+#: Grants of one claim that tell of a long queue, when more of it is left.
+LARGE_CLAIM = 32
 #: Claimants among which a batch of grants is shared out.
 CONSIDERED = 64
 #: Time a demand without claimants is kept, at least; twice this at most.
@@ -82,6 +83,8 @@ class Demand:
         self.slots = 0
         self.untold = 0
         """Slots that came free since schedulers were last told."""
+        self.brought = 1
+        """Grants of the last claim, at least 1: about as many as the next will bring."""
 
     @property
     def unclaimed(self) -> int:
@@ -96,7 +99,8 @@ class Demand:
         """
         if self.untold * GOOD_PART < self.slots:
             return False
-        return self.untold >= GOOD_CLAIM or not all(claimant.is_fast for claimant in self.claimants)
+        is_good_claim = self.untold >= min(GOOD_CLAIM, 2 * self.slots)  # the least credit of fast claimants
+        return is_good_claim or not all(claimant.is_fast for claimant in self.claimants)
 
 
 class DemandLink(Protocol):
@@ -194,9 +198,12 @@ class DemandBook:
         """The demand of an id."""
         return self._by_id.get(demand_id)
 
-    def hand_out(self, demand: Demand, grants: list[Grant]) -> None:
-        """Hands grants to claimants; gives back what nobody has a slot for any more."""
-        self.give_back([grant.lease for grant in _hand_out(demand, grants)])
+    def hand_out(self, demand: Demand, grants: list[Grant], *, has_more: bool = False) -> None:
+        """Hands grants to claimants; gives back what nobody has a slot for any more.
+
+        `has_more` says that the claim that brought them was not the last of its queue.
+        """
+        self.give_back([grant.lease for grant in _hand_out(demand, grants, has_more)])
 
     def give_back(self, leases: list[bytes]) -> None:
         """Returns grants that nobody runs to their queues."""
@@ -232,7 +239,7 @@ class DemandBook:
             link.tell(changed)
 
 
-def _hand_out(demand: Demand, grants: list[Grant]) -> list[Grant]:
+def _hand_out(demand: Demand, grants: list[Grant], has_more: bool) -> list[Grant]:
     """Gives each grant to a claimant with a free slot; returns those without one."""
     turns = demand.turns
     claimants: list[Claimant] = []
@@ -240,7 +247,7 @@ def _hand_out(demand: Demand, grants: list[Grant]) -> list[Grant]:
         claimant, _ = turns.popitem(last=False)
         if claimant.free > 0:
             claimants.append(claimant)
-    is_rush = len(grants) >= MANY and all(claimant.is_fast for claimant in claimants)
+    is_rush = has_more and len(grants) >= LARGE_CLAIM and all(claimant.is_fast for claimant in claimants)
     given = _give_in_a_rush(claimants, grants) if is_rush else _give_in_turn(claimants, grants)
     demand.free -= given
     for claimant in claimants:
@@ -248,7 +255,7 @@ def _hand_out(demand: Demand, grants: list[Grant]) -> list[Grant]:
             turns[claimant] = None
     rest = grants[given:]
     # More claimants may wait behind those considered; without any, this is surplus.
-    return _hand_out(demand, rest) if rest and turns else rest
+    return _hand_out(demand, rest, has_more) if rest and turns else rest
 
 
 def _give_in_turn(claimants: list[Claimant], grants: list[Grant]) -> int:

@@ -29,7 +29,7 @@ LONELY_S = 0.1
 
 #: No scheduler waits for the result of a claim that brought all that was asked for, and so many. It goes with
 #: the next demand, which the ends of these grants will bring, or so much later.
-MANY = 32
+LARGE_CLAIM = 32
 GATHER_S = 0.005
 
 CHANNEL_OPTIONS = (
@@ -110,7 +110,6 @@ class SchedulerLink:
                         self.take(order)
             finally:
                 writer.cancel()
-                self.outgoing()
                 self._book.disconnect(self)
                 CONNECTED.set(self._book.schedulers)
 
@@ -124,7 +123,8 @@ class SchedulerLink:
                 self.tell([demand])
             return
         self._claiming[demand.demand_id] += asked
-        self._claims.start(demand, order.partition, order.queue, asked, partial(self._settle, order, asked))
+        settle = partial(self._settle, order, asked)
+        self._claims.start(demand, order.partition, order.queue, asked, settle, has_more=order.has_more)
 
     def _settle(self, order: pb.ClaimOrder, asked: int, claimed: Claimed | None) -> None:
         self._claiming[order.demand_id] -= asked
@@ -134,7 +134,7 @@ class SchedulerLink:
             result.granted = len(claimed.grants)
             if claimed.next_score is not None:
                 result.next_score = claimed.next_score
-        self._answer(result, is_urgent=result.granted < max(asked, MANY))
+        self._answer(result, is_urgent=result.granted < max(asked, LARGE_CLAIM))
 
     def _answer(self, result: pb.ClaimResult, *, is_urgent: bool = True) -> None:
         self._outgoing.results.append(result)

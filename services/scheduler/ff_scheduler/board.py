@@ -76,6 +76,8 @@ class Claim:
     count: int
     score: float
     """Of the queue's head, as far as was known."""
+    has_more: bool = False
+    """More of the queue waits in partitions that nothing is claimed from."""
 
 
 class Board:
@@ -181,4 +183,6 @@ class Board:
             demand.in_flight += asked
             queue.claimed.add(partition)
             claims.append(Claim(queue, partition, demand, asked, queue.heads.pop(partition)))
+        for claim in claims:
+            claim.has_more = len(claims) < len(ready)
         return claims

@@ -32,6 +32,7 @@ class GatewayLink:
             partition=claim.partition,
             queue=claim.queue.name,
             count=claim.count,
+            has_more=claim.has_more,
         )
         self._some.set()
 

@@ -73,8 +73,9 @@ class Book:
         self.book.offered(demand, claimant, claimant.free)
         return demand, claimant
 
-    def grant(self, demand: Demand, *leases: bytes) -> None:
-        self.book.hand_out(demand, [Grant(lease, "k", b"", 0, 0, "") for lease in leases])
+    def grant(self, demand: Demand, *leases: bytes, has_more: bool = False) -> None:
+        grants = [Grant(lease, "k", b"", 0, 0, "") for lease in leases]
+        self.book.hand_out(demand, grants, has_more=has_more)
 
 
 async def end_of_turn() -> None:
@@ -175,8 +176,7 @@ async def test_many_idle_workers_are_not_taken_for_busy() -> None:
     claimants = [book.offer(2, ahead=16)[1] for _ in range(200)]
     [demand] = book.book.demands
 
-    for start in (0, 16, 32, 48):
-        book.grant(demand, *(b"%d" % number for number in range(start, start + 16)))
+    book.grant(demand, *(b"%d" % number for number in range(64)))
 
     assert max(len(one.leases) for one in claimants) == 1
 
@@ -187,17 +187,27 @@ async def test_what_comes_in_a_rush_goes_to_fast_workers_in_blocks_although_they
     _, second = book.offer(8, ahead=24)
     grants = [b"%d" % number for number in range(40)]
 
-    book.grant(demand, *grants)
+    book.grant(demand, *grants, has_more=True)
 
     assert (first.leases, second.leases) == (grants[:32], grants[32:])
 
 
-@pytest.mark.parametrize(("ahead", "freed", "is_urgent"), [(24, 63, False), (24, 64, True), (7, 2, True)])
+@pytest.mark.parametrize(
+    ("slots", "ahead", "freed", "is_urgent"),
+    [
+        (64, 384, 63, False),
+        (64, 384, 64, True),
+        (8, 48, 15, False),
+        (8, 48, 16, True),
+        (1, 16, 2, True),
+        (8, 7, 2, True),
+    ],
+)
 async def test_fast_workers_tell_of_their_slots_when_there_is_a_good_claim(
-    ahead: int, freed: int, is_urgent: bool
+    slots: int, ahead: int, freed: int, is_urgent: bool
 ) -> None:
     book = Book()
-    demand, _ = book.offer(8, ahead=ahead)
+    demand, _ = book.offer(slots, ahead=ahead)
 
     demand.untold = freed
 
@@ -210,7 +220,7 @@ async def test_in_a_rush_a_worker_is_filled_up_before_the_next_gets_any() -> Non
     _, small = book.offer(8, ahead=24)
     _, fitting = book.offer(8, ahead=42)
 
-    book.grant(demand, *(b"%d" % number for number in range(40)))
+    book.grant(demand, *(b"%d" % number for number in range(40)), has_more=True)
 
     assert [len(one.leases) for one in (roomy, small, fitting)] == [0, 0, 40]
 
@@ -220,7 +230,7 @@ async def test_a_rush_spreads_over_idle_workers_while_some_are_not_fast() -> Non
     demand, first = book.offer(32, ahead=96)
     _, second = book.offer(32)
 
-    book.grant(demand, *(b"%d" % number for number in range(40)))
+    book.grant(demand, *(b"%d" % number for number in range(40)), has_more=True)
 
     assert (len(first.leases), len(second.leases)) == (20, 20)
 

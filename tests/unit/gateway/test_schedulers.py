@@ -29,12 +29,16 @@ class Store:
         self.has = has
         self.claims: list[tuple[int, str, int]] = []
         self.released: list[bytes] = []
+        self.expected: list[int] = []
         self.is_away = False
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def execution_claim(self, partition: int, queue: str, count: int, *_: object) -> Claimed:
+    async def execution_claim(
+        self, partition: int, queue: str, count: int, *_: object, expected: int
+    ) -> Claimed:
         self.claims.append((partition, queue, count))
+        self.expected.append(expected)
         await self.gate.wait()
         if self.is_away:
             raise EngineError(ErrorCode.STORE_UNAVAILABLE)
@@ -328,3 +332,13 @@ async def test_a_claim_that_was_small_or_came_back_short_is_told_at_once(has: in
     await turns()
 
     assert play.links[0]._some.is_set()
+
+
+async def test_a_claim_weighs_about_what_the_last_one_brought() -> None:
+    play = Play(Store(has=41), slots=100)
+
+    for order_id in range(1, 5):
+        play.order(20, order_id)
+        await turns()
+
+    assert play.store.expected == [2, 40, 40, 2]

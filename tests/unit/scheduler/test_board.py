@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -289,6 +290,15 @@ def test_demand_beyond_a_batch_is_claimed_in_full_batches_at_once() -> None:
     counts = [count for _, _, count in plan(subject)]
 
     assert (counts, wants.free) == ([BATCH] * 3, 1)
+
+
+@pytest.mark.parametrize(("partitions", "has_more"), [(2, False), (4, False), (5, True)])
+def test_claims_say_whether_more_of_the_queue_waits_elsewhere(partitions: int, has_more: bool) -> None:
+    subject = board(demand(4))
+    for partition in range(partitions):
+        subject.mark_ready(partition, PLAIN, float(partition))
+
+    assert {claim.has_more for claim in subject.plan()} == {has_more}
 
 
 def test_full_claims_narrow_and_short_ones_widen_the_spread() -> None:

@@ -237,3 +237,25 @@ async def test_waitpoints_come_in_one_order_however_long_each_takes(monkeypatch:
     monkeypatch.setattr(here.memory, "create_waitpoint", make_slowly)
     for slow in "ab":  # noqa: B007
         assert (await here.memory.run()).result == "a b"
+
+
+async def test_what_was_recorded_by_an_engine_that_notes_no_ends_is_no_mismatch(ledger: Ledger) -> None:
+    @task
+    async def handler(context: Context) -> str:
+        quick, slow = (asyncio.ensure_future(context.wait_for(name)) for name in ("quick", "slow"))
+        done, _ = await asyncio.wait((quick, slow), return_when=asyncio.FIRST_COMPLETED)
+        if slow in done:
+            return "slow"
+        await context.step("meanwhile", ledger.write, "meanwhile")
+        await slow
+        return "late"
+
+    memory = MemoryJournal(handler)
+    await memory.run()
+    memory.satisfy("quick")
+    await memory.run()
+    memory.satisfy("slow")
+    for entry in memory._entries.values():
+        entry.end_sequence = entry.seen = 0
+
+    assert (await memory.run()).result == "slow"

@@ -657,6 +657,7 @@ def busy() -> Play:
     play.greet()
     play.grant(b"L1", 1)
     play.grant(b"L2", 2)
+    play.slots[0].pace = 0.001
     play.slots[0].crowd(play.now)
     play.finish(b"L1")
     return play
@@ -687,6 +688,7 @@ def test_enough_outcomes_wait_for_no_more() -> None:
     play.greet()
     for number in range(1, 201):
         play.grant(b"L%d" % number, number)
+    play.slots[0].pace = 0.00001
     play.slots[0].crowd(play.now)
     for number in range(1, 128):
         play.finish(b"L%d" % number)
@@ -695,6 +697,34 @@ def test_enough_outcomes_wait_for_no_more() -> None:
     play.finish(b"L128")
 
     assert len(play.says().outcomes) == 128
+
+
+def test_what_is_left_over_by_a_full_message_has_waited(busy: Play) -> None:
+    busy.grant(b"L3", 3)
+    busy.grant(b"L4", 4)
+    for lease in (b"L2", b"L3"):
+        busy.finish(lease, Completed(bytes(1_500_000)))
+    assert busy.say() is None
+    busy.now += 0.006
+
+    assert [outcome.lease for outcome in busy.says().outcomes] == [b"L1", b"L2"]
+    assert busy.session.next_deadline <= busy.now
+    assert [outcome.lease for outcome in busy.says().outcomes] == [b"L3"]
+
+
+@pytest.mark.parametrize("reason", ["is_draining", "is_leaving"])
+def test_nothing_waits_for_company_in_a_session_that_ends(busy: Play, reason: str) -> None:
+    setattr(busy.session, reason, True)
+
+    assert len(busy.says().outcomes) == 1
+
+
+def test_an_outcome_goes_with_a_renewal_that_is_due(busy: Play) -> None:
+    busy.session.renew_now(busy.now)
+
+    request = busy.says()
+
+    assert (list(request.renew.leases), len(request.outcomes)) == ([b"L1", b"L2"], 1)
 
 
 def test_an_outcome_goes_with_what_cannot_wait(busy: Play) -> None:

@@ -85,7 +85,7 @@ def test_the_first_pace_is_that_of_all_handlers_so_far() -> None:
 
 
 def test_outcomes_gather_for_a_moment_after_a_grant_had_to_wait_while_handlers_run() -> None:
-    slots = Slots(1)
+    slots = slots_with_pace(1, 0.0001)
     slots.granted = 1
     assert not slots.gathers(10.0)
 
@@ -131,3 +131,22 @@ def test_without_prefetch_there_are_never_more_grants_than_slots() -> None:
         slots.measure(0.0001)
 
     assert (slots.ahead, slots.room) == (0, 4)
+
+
+def test_outcomes_do_not_wait_for_handlers_that_take_longer_than_the_wait() -> None:
+    slots = slots_with_pace(1, 0.010)
+    slots.granted = 2
+    slots.crowd(10.0)
+
+    assert not slots.gathers(10.0)
+
+
+def test_the_first_pace_is_that_of_as_many_handlers_as_there_are_slots() -> None:
+    slots = Slots(64)
+    for _ in range(63):
+        slots.measure(0.0001)
+    assert slots.ahead == 0
+
+    slots.measure(0.0001)
+
+    assert slots.ahead == 384

@@ -10,7 +10,7 @@ from ff_core import ids
 from ff_core.errors import EngineError, ErrorCode
 from ff_core.store.client import StoreClient
 
-#: Items one call carries at most, so that it stays around a millisecond of Valkey's time.
+#: Items one call carries at most, so that it takes Valkey one to three milliseconds.
 BATCH = 128
 
 Item = TypeVar("Item")

@@ -19,10 +19,10 @@ class ClaimFunctions(Functions):
     """From a queue to a lease and back."""
 
     async def execution_claim(
-        self, partition: int, queue: str, count: int, offer_ttl_ms: int, holder: str
+        self, partition: int, queue: str, count: int, offer_ttl_ms: int, holder: str, *, expected: int = 1
     ) -> Claimed:
-        """Leases up to `count` executions of a queue. Not repeated when the connection breaks: grants that
-        nobody got go back by themselves."""
+        """Leases up to `count` executions of a queue; `expected` is how many there may be, the weight of the
+        call. Not repeated when the connection breaks: grants that nobody got go back by themselves."""
         reply = cast(
             "list[Any]",
             await self.client.fcall(
@@ -33,7 +33,7 @@ class ClaimFunctions(Functions):
                 offer_ttl_ms,
                 secrets.token_hex(6),
                 holder,
-                items=count,
+                items=min(expected, count),
                 repeatable=False,
             ),
         )

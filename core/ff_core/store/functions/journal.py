@@ -167,11 +167,18 @@ def _entry(key: str, header: bytes, data: bytes) -> JournalEntry:
         seen=int(stored.get("v", 0)),
         signals=signals,
         sequence=int(stored["q"]),
-        end_sequence=int(stored.get("z", stored["q"])) if stored["s"] in FINAL else 0,
+        end_sequence=_end_sequence(stored),
         started_ms=int(stored["at"]),
         ended_ms=int(stored.get("end", 0)),
         data_bytes=int(stored["b"]),
     )
+
+
+def _end_sequence(stored: dict[str, Any]) -> int:
+    """The place of becoming final. 0 where an earlier release ended what it had begun, and noted none."""
+    if stored["s"] not in FINAL:
+        return 0
+    return int(stored.get("z", stored["q"] if stored["at"] == stored.get("end") else 0))
 
 
 def _signals(data: bytes) -> list[StoredSignal]:

@@ -66,7 +66,8 @@ class OutcomeFunctions(Functions):
             for lease, percent, message in group:
                 args += (lease, "" if percent is None else percent, message or "")
             reply = cast(
-                "list[bytes]", await self.client.fcall("lease_progress", keys.anchor(partition), *args)
+                "list[bytes]",
+                await self.client.fcall("lease_progress", keys.anchor(partition), *args, items=len(group)),
             )
             return [
                 (None, word == b"CANCEL") if word in (b"OK", b"CANCEL") else (ErrorCode[word.decode()], False)

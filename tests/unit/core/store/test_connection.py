@@ -222,6 +222,31 @@ async def test_a_call_larger_than_the_window_has_its_turn(monkeypatch: pytest.Mo
     assert await asyncio.gather(*sent) == [b"A", b"B", b"C"]
 
 
+async def test_a_call_that_is_cancelled_before_its_turn_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "WINDOW_CALLS", 1)
+    opened, transport = connected()
+    sent = [opened.call("GET", key, items=10_000) for key in "abc"]
+    await asyncio.sleep(0)
+
+    sent[1].cancel()
+    transport.answer(b"+A\r\n")
+    transport.answer(b"+C\r\n")
+
+    assert (calls_sent(transport), await sent[2]) == (2, b"C")
+    assert backlog() == 0
+
+
+async def test_a_call_that_cannot_be_packed_fails_by_itself() -> None:
+    opened, transport = connected()
+    first = opened.call("GET", "a", items=10_000)
+
+    with pytest.raises((TypeError, UnicodeEncodeError)):
+        opened.call("GET", "\ud800")
+    transport.answer(b"+A\r\n")
+
+    assert await first == b"A"
+
+
 async def test_calls_that_wait_for_their_turn_fail_with_the_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)flowfabric_api/dispatch/v1/dispatch.proto\x12\x16\x66lowfabric.dispatch.v1\"A\n\x07Profile\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05lanes\x18\x02 \x03(\t\x12\x14\n\x0c\x63\x61pabilities\x18\x03 \x03(\t\"\\\n\x06\x44\x65mand\x12\x11\n\tdemand_id\x18\x01 \x01(\x05\x12\x30\n\x07profile\x18\x02 \x01(\x0b\x32\x1f.flowfabric.dispatch.v1.Profile\x12\r\n\x05limit\x18\x03 \x01(\x03\"w\n\x0b\x43laimResult\x12\x10\n\x08order_id\x18\x01 \x01(\x03\x12\r\n\x05\x61sked\x18\x02 \x01(\x05\x12\x0f\n\x07granted\x18\x03 \x01(\x05\x12\x17\n\nnext_score\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x08\x42\r\n\x0b_next_score\"\x98\x01\n\x0f\x44ispatchRequest\x12/\n\x07\x64\x65mands\x18\x02 \x03(\x0b\x32\x1e.flowfabric.dispatch.v1.Demand\x12\x34\n\x07results\x18\x03 \x03(\x0b\x32#.flowfabric.dispatch.v1.ClaimResult\x12\x0c\n\x04gone\x18\x04 \x03(\x05J\x04\x08\x01\x10\x02R\ngateway_id\"b\n\nClaimOrder\x12\x10\n\x08order_id\x18\x01 \x01(\x03\x12\x11\n\tdemand_id\x18\x02 \x01(\x05\x12\x11\n\tpartition\x18\x03 \x01(\x05\x12\r\n\x05queue\x18\x04 \x01(\t\x12\r\n\x05\x63ount\x18\x05 \x01(\x05\"\\\n\x10\x44ispatchResponse\x12\x14\n\x0cscheduler_id\x18\x01 \x01(\t\x12\x32\n\x06orders\x18\x02 \x03(\x0b\x32\".flowfabric.dispatch.v1.ClaimOrder2t\n\x0f\x44ispatchService\x12\x61\n\x08\x44ispatch\x12\'.flowfabric.dispatch.v1.DispatchRequest\x1a(.flowfabric.dispatch.v1.DispatchResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)flowfabric_api/dispatch/v1/dispatch.proto\x12\x16\x66lowfabric.dispatch.v1\"A\n\x07Profile\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\r\n\x05lanes\x18\x02 \x03(\t\x12\x14\n\x0c\x63\x61pabilities\x18\x03 \x03(\t\"\\\n\x06\x44\x65mand\x12\x11\n\tdemand_id\x18\x01 \x01(\x05\x12\x30\n\x07profile\x18\x02 \x01(\x0b\x32\x1f.flowfabric.dispatch.v1.Profile\x12\r\n\x05limit\x18\x03 \x01(\x03\"w\n\x0b\x43laimResult\x12\x10\n\x08order_id\x18\x01 \x01(\x03\x12\r\n\x05\x61sked\x18\x02 \x01(\x05\x12\x0f\n\x07granted\x18\x03 \x01(\x05\x12\x17\n\nnext_score\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x08\x42\r\n\x0b_next_score\"\x98\x01\n\x0f\x44ispatchRequest\x12/\n\x07\x64\x65mands\x18\x02 \x03(\x0b\x32\x1e.flowfabric.dispatch.v1.Demand\x12\x34\n\x07results\x18\x03 \x03(\x0b\x32#.flowfabric.dispatch.v1.ClaimResult\x12\x0c\n\x04gone\x18\x04 \x03(\x05J\x04\x08\x01\x10\x02R\ngateway_id\"t\n\nClaimOrder\x12\x10\n\x08order_id\x18\x01 \x01(\x03\x12\x11\n\tdemand_id\x18\x02 \x01(\x05\x12\x11\n\tpartition\x18\x03 \x01(\x05\x12\r\n\x05queue\x18\x04 \x01(\t\x12\r\n\x05\x63ount\x18\x05 \x01(\x05\x12\x10\n\x08has_more\x18\x06 \x01(\x08\"\\\n\x10\x44ispatchResponse\x12\x14\n\x0cscheduler_id\x18\x01 \x01(\t\x12\x32\n\x06orders\x18\x02 \x03(\x0b\x32\".flowfabric.dispatch.v1.ClaimOrder2t\n\x0f\x44ispatchService\x12\x61\n\x08\x44ispatch\x12\'.flowfabric.dispatch.v1.DispatchRequest\x1a(.flowfabric.dispatch.v1.DispatchResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,9 +40,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DISPATCHREQUEST']._serialized_start=352
   _globals['_DISPATCHREQUEST']._serialized_end=504
   _globals['_CLAIMORDER']._serialized_start=506
-  _globals['_CLAIMORDER']._serialized_end=604
-  _globals['_DISPATCHRESPONSE']._serialized_start=606
-  _globals['_DISPATCHRESPONSE']._serialized_end=698
-  _globals['_DISPATCHSERVICE']._serialized_start=700
-  _globals['_DISPATCHSERVICE']._serialized_end=816
+  _globals['_CLAIMORDER']._serialized_end=622
+  _globals['_DISPATCHRESPONSE']._serialized_start=624
+  _globals['_DISPATCHRESPONSE']._serialized_end=716
+  _globals['_DISPATCHSERVICE']._serialized_start=718
+  _globals['_DISPATCHSERVICE']._serialized_end=834
 # @@protoc_insertion_point(module_scope)

@@ -51,18 +51,20 @@ class DispatchRequest(_message.Message):
     def __init__(self, demands: _Optional[_Iterable[_Union[Demand, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[ClaimResult, _Mapping]]] = ..., gone: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class ClaimOrder(_message.Message):
-    __slots__ = ("order_id", "demand_id", "partition", "queue", "count")
+    __slots__ = ("order_id", "demand_id", "partition", "queue", "count", "has_more")
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     DEMAND_ID_FIELD_NUMBER: _ClassVar[int]
     PARTITION_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
+    HAS_MORE_FIELD_NUMBER: _ClassVar[int]
     order_id: int
     demand_id: int
     partition: int
     queue: str
     count: int
-    def __init__(self, order_id: _Optional[int] = ..., demand_id: _Optional[int] = ..., partition: _Optional[int] = ..., queue: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
+    has_more: bool
+    def __init__(self, order_id: _Optional[int] = ..., demand_id: _Optional[int] = ..., partition: _Optional[int] = ..., queue: _Optional[str] = ..., count: _Optional[int] = ..., has_more: _Optional[bool] = ...) -> None: ...
 
 class DispatchResponse(_message.Message):
     __slots__ = ("scheduler_id", "orders")
