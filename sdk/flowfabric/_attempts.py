@@ -83,6 +83,8 @@ class Attempt:
         "grant",
         "in_handler",
         "is_lost",
+        "lease",
+        "pool",
         "runner",
         "stop_requested",
         "task",
@@ -92,6 +94,9 @@ class Attempt:
         self, grant: pb.Grant, task: Task[..., Any] | None, context: Context, accepted_at: float
     ) -> None:
         self.grant = grant
+        # Fields of a message cost at every look.
+        self.lease = grant.lease
+        self.pool = grant.pool
         self.task = task
         self.context = context
         self.accepted_at = accepted_at
@@ -161,13 +166,13 @@ class Attempts:
         """Runs the handler for a grant, once it has a slot."""
         context = Context(grant, self, self._loop)
         attempt = Attempt(grant, self._tasks.get(grant.kind), context, self._loop.time())
-        self._accepted[grant.lease] = attempt
+        self._accepted[attempt.lease] = attempt
         self._idle.clear()
-        slots = self._slots[grant.pool]
+        slots = self._slots[attempt.pool]
         if slots.is_full:
             slots.crowd(attempt.accepted_at)
-            self._leases.wait(grant.lease, grant.pool, grant.number)
-            self._waiting[grant.pool].append(attempt)
+            self._leases.wait(attempt.lease, attempt.pool, grant.number)
+            self._waiting[attempt.pool].append(attempt)
             if self._patience is None:
                 self._patience = self._loop.call_later(PATIENCE_S, self._lose_patience)
         else:
@@ -218,13 +223,13 @@ class Attempts:
         for waiting in self._waiting:
             while waiting and waiting[0].accepted_at <= accepted_until:
                 attempt = waiting.popleft()
-                self._leases.decline(attempt.grant.lease, reason)
+                self._leases.decline(attempt.lease, reason)
                 self._forget(attempt)
         self._wake()
 
     def _take_out(self, attempt: Attempt) -> None:
         """Lets somebody else wait for the slot."""
-        self._waiting[attempt.grant.pool].remove(attempt)
+        self._waiting[attempt.pool].remove(attempt)
         self._forget(attempt)
         self._wake()
 
@@ -305,17 +310,17 @@ class Attempts:
     # One attempt
 
     def _begin(self, attempt: Attempt) -> None:
-        self._leases.begin(attempt.grant.lease)
-        self._slots[attempt.grant.pool].busy += 1
+        self._leases.begin(attempt.lease)
+        self._slots[attempt.pool].busy += 1
         attempt.runner = self._loop.create_task(self._run(attempt))
         attempt.context.runner = attempt.runner
 
     async def _run(self, attempt: Attempt) -> None:
-        lease, slots = attempt.grant.lease, self._slots[attempt.grant.pool]
+        lease, slots = attempt.lease, self._slots[attempt.pool]
         began_at = self._loop.time()
         try:
             outcome = await self._outcome(attempt)
-            if attempt.grant.journal and attempt.context.durable is None and isinstance(outcome, Completed):
+            if attempt.context.durable is None and isinstance(outcome, Completed) and attempt.grant.journal:
                 attempt.context.durable = Durable(attempt.grant, self, self._loop, attempt.runner)
             if (durable := attempt.context.durable) is not None:
                 outcome = await self._durable_outcome(attempt, durable, outcome)
@@ -330,13 +335,13 @@ class Attempts:
             slots.busy -= 1
             slots.measure(self._loop.time() - began_at)
             self._forget(attempt)
-            if waiting := self._waiting[attempt.grant.pool]:
+            if waiting := self._waiting[attempt.pool]:
                 self._begin(waiting.popleft())
             self._wake()
 
     def _forget(self, attempt: Attempt) -> None:
-        del self._accepted[attempt.grant.lease]
-        self._slots[attempt.grant.pool].granted -= 1
+        del self._accepted[attempt.lease]
+        self._slots[attempt.pool].granted -= 1
         if not self._accepted:
             self._idle.set()
 
@@ -351,7 +356,7 @@ class Attempts:
                 entries = await self._calls.read_journal(attempt.grant.execution_id)
                 del attempt.grant.journal[:]
                 attempt.grant.journal.extend(entries)
-            if attempt.grant.resumption.is_partial:
+            if attempt.grant.HasField("resumption") and attempt.grant.resumption.is_partial:
                 signals = await self._calls.read_resumption(attempt.grant.execution_id)
                 attempt.grant.resumption.signals.extend(signals)
                 attempt.grant.resumption.is_partial = False

@@ -138,19 +138,20 @@ class Session:
         self.renew_at = now if self._leases.held else now + self._renew_interval
 
     def _receive_grant(self, grant: pb.Grant, effects: Effects, now: float) -> None:
-        if not 0 <= grant.pool < len(self._slots):
-            self._leases.decline(grant.lease, f"there is no pool {grant.pool}")
+        pool, number, lease = grant.pool, grant.number, grant.lease  # each is read once: that is what costs
+        if not 0 <= pool < len(self._slots):
+            self._leases.decline(lease, f"there is no pool {pool}")
             return
-        if grant.number <= self._seen[grant.pool]:
+        if number <= self._seen[pool]:
             return  # a repeat
-        self._seen[grant.pool] = grant.number
-        if grant.lease in self._leases.held:
+        self._seen[pool] = number
+        if lease in self._leases.held:
             return
         if self.is_draining or self.is_leaving:
-            self._leases.decline(grant.lease, "the worker is leaving")
+            self._leases.decline(lease, "the worker is leaving")
             return
-        self._leases.grant(grant.lease, now + self._offer_ttl)
-        self._slots[grant.pool].granted += 1
+        self._leases.grant(lease, now + self._offer_ttl)
+        self._slots[pool].granted += 1
         effects.grants.append(grant)
 
     def _receive_renewal(self, result: pb.RenewResult, effects: Effects) -> None:
@@ -184,7 +185,8 @@ class Session:
                 effects.lost.append((result.lease, error))
 
     def _receive_verdict(self, result: pb.OutcomeResult, effects: Effects) -> None:
-        code = result.status.code
+        # A status that is not set is OK.
+        code = result.status.code if result.HasField("status") else code_pb2.OK
         if code == code_pb2.OK:
             self._leases.drop(result.lease)
         elif code in TRY_LATER:

@@ -11,7 +11,7 @@ from ff_core import ids
 from ff_core.capabilities import class_of
 from ff_core.errors import EngineError, ErrorCode, invalid
 from ff_core.lease import Answer, CancelNotice, Grant, Outcome, Verdict
-from ff_core.suspension import Resumption, Suspended, SuspensionLimits
+from ff_core.suspension import Resumption, SuspensionLimits
 from ff_core.waitpoint import WaitpointRecord
 from ff_core.wire import names
 from ff_core.wire.journal import add_entries
@@ -152,17 +152,15 @@ def answer(
 ) -> None:
     """Fills the answer to an outcome; a status that is not set is OK. `told` shows a waitpoint it made."""
     message.lease = lease
-    if isinstance(verdict, ErrorCode):
+    if isinstance(verdict, str):  # nearly always
+        message.answer = verdict
+    elif isinstance(verdict, ErrorCode):
         message.status.CopyFrom(status_of_code(verdict))
-        return
-    if isinstance(verdict, EngineError):
+    elif isinstance(verdict, EngineError):
         message.status.CopyFrom(status_of(placed(verdict, "suspended")))
-        return
-    if isinstance(verdict, Suspended):
+    else:
         message.answer, message.suspension = verdict.answer, verdict.number
         message.waitpoints.extend(told(waitpoint) for waitpoint in verdict.waitpoints)
-    else:
-        message.answer = verdict
 
 
 def progress(message: pb.ProgressReport) -> tuple[bytes, float | None, str | None]:

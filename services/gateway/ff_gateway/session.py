@@ -153,15 +153,16 @@ class Session:
 
     def _receive_outcome(self, message: pb.Outcome, work: Work) -> None:
         try:
-            work.outcomes.append(self._outcomes.read(message))
+            outcome = self._outcomes.read(message)
         except EngineError as error:  # one bad outcome must not harm the others
             self.answered(message.lease, error)
-        else:
-            # From here on the outcome ends it: a Renew that lists it no more must not release it first.
-            held = self.leases.get(message.lease)
-            if held is not None:
-                self._ending[message.lease] = held
-                self._let_go(message.lease)
+            return
+        work.outcomes.append(outcome)
+        # From here on the outcome ends it: a Renew that lists it no more must not release it first.
+        held = self.leases.get(outcome.lease)
+        if held is not None:
+            self._ending[outcome.lease] = held
+            self._let_go(outcome.lease)
 
     def _receive_renew(self, renew: pb.Renew, work: Work) -> None:
         listed, seen = set(renew.leases), list(renew.seen_grant_numbers)
