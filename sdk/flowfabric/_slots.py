@@ -8,7 +8,7 @@ PATIENCE_S.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 # How long a grant may be expected to wait for a slot.
 AHEAD_S = 0.030
@@ -47,8 +47,9 @@ class Slots:
     """Seconds from one slot that comes free to the next when all are busy, a moving average."""
     crowded_until: float = 0.0
     """A grant had to wait for a slot a moment before that, by the loop's clock."""
-    _first: list[float] = field(default_factory=list)
-    """Of the first handlers, which are no pace yet."""
+    _measured: int = 0
+    """Of the first handlers, which are no pace yet; and the sum of what they took."""
+    _taken: float = 0.0
 
     @property
     def ahead(self) -> int:
@@ -70,12 +71,13 @@ class Slots:
     def measure(self, seconds: float) -> None:
         """A handler had its slot so long."""
         a_slot, first = max(seconds / self.total, 1e-6), max(self.total, REMEMBERED)
-        if len(self._first) == first:
+        if self._measured == first:
             self.pace += (a_slot - self.pace) / REMEMBERED
             return
-        self._first.append(a_slot)
-        if len(self._first) == first:
-            self.pace = sum(self._first) / first
+        self._measured += 1
+        self._taken += a_slot
+        if self._measured == first:
+            self.pace = self._taken / first
 
     def crowd(self, now: float) -> None:
         """A grant has to wait."""

@@ -23,7 +23,7 @@ from typing import Protocol
 
 from ff_core.lease import Grant
 
-#: Longest time a free slot of a busy demand waits to be told with others.
+#: Longest time that a free slot of a busy demand, or the result of a large claim, waits to be told.
 GATHER_S = 0.005
 #: Part of a demand's slots that is told at once: a quarter.
 GOOD_PART = 4

@@ -17,7 +17,7 @@ from ff_core.errors import EngineError
 from ff_core.lease import Claimed
 from ff_core.lifecycle import Supervisor
 from ff_gateway.claims import Claims
-from ff_gateway.demand import Demand, DemandBook
+from ff_gateway.demand import GATHER_S, LARGE_CLAIM, Demand, DemandBook
 from flowfabric_api.dispatch.v1 import dispatch_pb2 as pb
 from flowfabric_api.dispatch.v1 import dispatch_pb2_grpc
 
@@ -26,11 +26,6 @@ log = structlog.get_logger()
 CONNECTED = Gauge("ff_gateway_schedulers", "Schedulers this gateway has a stream to")
 
 LONELY_S = 0.1
-
-#: No scheduler waits for the result of a claim that brought all that was asked for, and so many. It goes with
-#: the next demand, which the ends of these grants will bring, or so much later.
-LARGE_CLAIM = 32
-GATHER_S = 0.005
 
 CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 50),
@@ -137,6 +132,8 @@ class SchedulerLink:
         self._answer(result, is_urgent=result.granted < max(asked, LARGE_CLAIM))
 
     def _answer(self, result: pb.ClaimResult, *, is_urgent: bool = True) -> None:
+        """Tells a result. One that is not urgent goes with the next demand, which the ends of its grants will
+        bring, or GATHER_S later: no scheduler waits to hear that a large claim brought all it asked for."""
         self._outgoing.results.append(result)
         if is_urgent:
             self._some.set()

@@ -287,14 +287,20 @@ async def test_profiles_that_come_and_go_leave_nothing() -> None:
     assert not play.book._left | play.book._leaving
 
 
+def with_nothing_to_say(has: int) -> Play:
+    """A gateway with 100 free slots that its scheduler knows of."""
+    play = Play(Store(has), slots=100)
+    play.said()
+    play.links[0]._some.clear()
+    return play
+
+
 async def test_the_result_of_a_large_claim_that_was_filled_goes_with_the_next_demand(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(schedulers, "GATHER_S", 60)
-    play = Play(Store(has=1000), slots=100)
-    play.said()
+    play = with_nothing_to_say(has=1000)
     link = play.links[0]
-    link._some.clear()
 
     play.order(64)
     await turns()
@@ -311,10 +317,8 @@ async def test_the_result_of_a_large_claim_that_was_filled_goes_with_the_next_de
 
 async def test_the_result_of_a_large_claim_waits_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schedulers, "GATHER_S", 0)
-    play = Play(Store(has=1000), slots=100)
-    play.said()
+    play = with_nothing_to_say(has=1000)
     link = play.links[0]
-    link._some.clear()
 
     play.order(64)
 
@@ -324,9 +328,7 @@ async def test_the_result_of_a_large_claim_waits_a_moment_only(monkeypatch: pyte
 
 @pytest.mark.parametrize(("has", "asked"), [(1000, 8), (40, 64)])
 async def test_a_claim_that_was_small_or_came_back_short_is_told_at_once(has: int, asked: int) -> None:
-    play = Play(Store(has=has), slots=100)
-    play.said()
-    play.links[0]._some.clear()
+    play = with_nothing_to_say(has)
 
     play.order(asked)
     await turns()

@@ -105,23 +105,34 @@ async def test_a_sleep_in_memory_excuses_what_may_have_come_before_its_end() -> 
     assert await here.vanished() == "", "it cannot be known"
 
 
-async def test_a_race_of_waits_that_comes_out_otherwise_is_no_mismatch() -> None:
-    async def handler(context: Context, here: Changing) -> str:
-        quick = asyncio.ensure_future(context.wait_for("quick"))
-        slow = asyncio.ensure_future(context.wait_for("slow"))
-        done, _ = await asyncio.wait((quick, slow), return_when=asyncio.FIRST_COMPLETED)
-        if slow in done:
-            return "slow"
-        await context.step("meanwhile", write)
-        await slow
-        return "late"
+async def race_of_waits(context: Context, here: Changing) -> str:
+    """Goes on with a step when the quick wait is over before the slow one."""
+    quick = asyncio.ensure_future(context.wait_for("quick"))
+    slow = asyncio.ensure_future(context.wait_for("slow"))
+    done, _ = await asyncio.wait((quick, slow), return_when=asyncio.FIRST_COMPLETED)
+    if slow in done:
+        return "slow"
+    await context.step("meanwhile", write)
+    await slow
+    return "late"
 
-    here = Changing(handler)
+
+async def test_a_race_of_waits_that_comes_out_otherwise_is_no_mismatch() -> None:
+    here = Changing(race_of_waits)
     await here.suspend("quick", "slow")
     here.memory.satisfy("quick")
     await here.suspend("slow")
     here.memory.satisfy("slow")
     assert await here.vanished() == ""
+
+
+async def race_of_steps(context: Context, goes_on: asyncio.Event) -> tuple[asyncio.Future[Any], bool]:
+    """Begins a quick step and one that waits for the event; gives the slow one, and whether it is over when
+    the first of both is."""
+    quick = asyncio.ensure_future(context.step("quick", write))
+    slow = asyncio.ensure_future(context.step("slow", goes_on.wait))
+    done, _ = await asyncio.wait((quick, slow), return_when=asyncio.FIRST_COMPLETED)
+    return slow, slow in done
 
 
 async def test_a_race_of_steps_that_comes_out_otherwise_is_no_mismatch() -> None:
@@ -132,10 +143,8 @@ async def test_a_race_of_steps_that_comes_out_otherwise_is_no_mismatch() -> None
         await asyncio.sleep(0.01)  # so that it is recorded after the slow one, but was begun without it
 
     async def handler(context: Context, here: Changing) -> str:
-        quick = asyncio.ensure_future(context.step("quick", write))
-        slow = asyncio.ensure_future(context.step("slow", goes_on.wait))
-        done, _ = await asyncio.wait((quick, slow), return_when=asyncio.FIRST_COMPLETED)
-        if slow in done:
+        _, is_over = await race_of_steps(context, goes_on)
+        if is_over:
             return "slow"
         await context.step("meanwhile", meanwhile)
         await context.wait_for("go")
@@ -152,10 +161,8 @@ async def test_what_a_branch_did_before_it_knew_speaks_for_the_whole_handler() -
     goes_on = asyncio.Event()
 
     async def race(context: Context) -> str:
-        quick = asyncio.ensure_future(context.step("quick", write))
-        slow = asyncio.ensure_future(context.step("slow", goes_on.wait))
-        done, _ = await asyncio.wait((quick, slow), return_when=asyncio.FIRST_COMPLETED)
-        if slow in done:
+        slow, is_over = await race_of_steps(context, goes_on)
+        if is_over:
             return "slow"
         await context.step("meanwhile", write)
         goes_on.set()
@@ -179,10 +186,8 @@ async def test_a_result_that_the_handler_never_heard_of_was_not_known() -> None:
     goes_on = asyncio.Event()
 
     async def handler(context: Context, here: Changing) -> str:
-        quick = asyncio.ensure_future(context.step("quick", write))
-        slow = asyncio.ensure_future(context.step("slow", goes_on.wait))
-        done, _ = await asyncio.wait((quick, slow), return_when=asyncio.FIRST_COMPLETED)
-        if slow in done:
+        slow, is_over = await race_of_steps(context, goes_on)
+        if is_over:
             return "slow"
         here.memory.is_held = True
         goes_on.set()
@@ -239,23 +244,13 @@ async def test_waitpoints_come_in_one_order_however_long_each_takes(monkeypatch:
         assert (await here.memory.run()).result == "a b"
 
 
-async def test_what_was_recorded_by_an_engine_that_notes_no_ends_is_no_mismatch(ledger: Ledger) -> None:
-    @task
-    async def handler(context: Context) -> str:
-        quick, slow = (asyncio.ensure_future(context.wait_for(name)) for name in ("quick", "slow"))
-        done, _ = await asyncio.wait((quick, slow), return_when=asyncio.FIRST_COMPLETED)
-        if slow in done:
-            return "slow"
-        await context.step("meanwhile", ledger.write, "meanwhile")
-        await slow
-        return "late"
-
-    memory = MemoryJournal(handler)
-    await memory.run()
-    memory.satisfy("quick")
-    await memory.run()
-    memory.satisfy("slow")
-    for entry in memory._entries.values():
+async def test_what_was_recorded_by_an_engine_that_notes_no_ends_is_no_mismatch() -> None:
+    here = Changing(race_of_waits)
+    await here.suspend("quick", "slow")
+    here.memory.satisfy("quick")
+    await here.suspend("slow")
+    here.memory.satisfy("slow")
+    for entry in here.memory._entries.values():
         entry.end_sequence = entry.seen = 0
 
-    assert (await memory.run()).result == "slow"
+    assert (await here.memory.run()).result == "slow"
